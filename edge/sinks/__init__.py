@@ -1,0 +1,1 @@
+"""Where results go. `open_sink(uri)` knows every kind by the scheme of its URI."""

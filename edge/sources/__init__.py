@@ -1,0 +1,1 @@
+"""Where frames come from. `open_source(uri)` knows every kind by the look of its URI."""
