@@ -10,7 +10,6 @@ Nothing in a manifest names a machine, a path or a time, so the same input gives
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 import zipfile
@@ -37,14 +36,14 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of all manifest parts: immutable, an unknown key is an error."""
 
 
-class Quantization(_Part):
+class Quantization(_Part, frozen=True):
     """Per-tensor affine quantisation: real = scale * (stored - zero_point)."""
 
     scale: float
     zero_point: int
 
 
-class TensorSpec(_Part):
+class TensorSpec(_Part, frozen=True):
     """One input or output of the model, found in the model file by name and never by position."""
 
     name: str
@@ -53,7 +52,7 @@ class TensorSpec(_Part):
     quantization: Quantization | None = None
 
 
-class Preprocess(_Part):
+class Preprocess(_Part, frozen=True):
     """How pixels become the input tensor: fit to size, then real value = (pixel - mean) / std.
 
     A model that normalises inside its graph takes uint8 or float32 0..255 and has mean 0, std 1.
@@ -70,7 +69,7 @@ class Preprocess(_Part):
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-class Decoder(_Part):
+class Decoder(_Part, frozen=True):
     """Which function of `edge.decode` gives the output tensors their meaning, and its constants.
 
     Attributes:
@@ -88,7 +87,7 @@ class Decoder(_Part):
     nms_iou: float = 0.6
 
 
-class Embedding(_Part):
+class Embedding(_Part, frozen=True):
     """What the vectors of an embedder are.
 
     Attributes:
@@ -102,7 +101,7 @@ class Embedding(_Part):
     metric: Literal["manhattan", "cosine"] = "manhattan"
 
 
-class Golden(_Part):
+class Golden(_Part, frozen=True):
     """The stored answer that the device must reproduce before it trusts a model.
 
     Attributes:
@@ -115,7 +114,7 @@ class Golden(_Part):
     why: str
 
 
-class OutputParity(_Part):
+class OutputParity(_Part, frozen=True):
     """How far one output of the packed model is from the Keras model, over the parity inputs.
 
     Attributes:
@@ -133,7 +132,7 @@ class OutputParity(_Part):
     inputs: int
 
 
-class Weights(_Part):
+class Weights(_Part, frozen=True):
     """Where the weights came from and under which terms."""
 
     source: str
@@ -142,7 +141,7 @@ class Weights(_Part):
     licence: str
 
 
-class Provenance(_Part):
+class Provenance(_Part, frozen=True):
     """What the bundle was made from.
 
     Attributes:
@@ -160,7 +159,7 @@ class Provenance(_Part):
     versions: dict[str, str] = {}
 
 
-class Manifest(_Part):
+class Manifest(_Part, frozen=True):
     """`bundle.json`: all that the device must know of a model."""
 
     format: int
@@ -363,8 +362,8 @@ def _replace_folder(new: Path, path: Path) -> None:
     """Put `new` in the place of `path`; the old folder stays until the new one is whole."""
     if path.exists():
         old = new.with_name(new.name + ".old")
-        os.replace(path, old)
-        os.replace(new, path)
+        path.replace(old)
+        new.replace(path)
         shutil.rmtree(old)
     else:
-        os.replace(new, path)
+        new.replace(path)

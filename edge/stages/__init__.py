@@ -1,0 +1,1 @@
+"""The three steps of the loop: detect, embed, match."""

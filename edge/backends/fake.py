@@ -1,0 +1,99 @@
+"""A runtime without models, for tests and for trying out a camera: its "models" are the functions below.
+
+The model file of such a bundle is the JSON of a `Program`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends import Tensor
+from edge.bundle import Bundle
+from edge.errors import BundleError
+
+
+class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model file holds.
+
+    Attributes:
+        program: key of `PROGRAMS`.
+        busy_ms: time that a run takes at least, spent computing nothing: stands in for a slow model.
+    """
+
+    program: str
+    busy_ms: float = 0.0
+
+
+def blobs(image: NDArray[np.uint8]) -> list[Tensor]:
+    """Find bright blobs on a dark ground, for the decoder `boxes`.
+
+    Args:
+        image: uint8 (1, H, W, 3).
+
+    Returns:
+        `boxes` float32 (1, 64, 4) xyxy pixels of the input and `scores` float32 (1, 64, 1): the share of its
+        box that a blob fills, 0 where there is no blob.
+    """
+    boxes, scores = np.zeros((1, 64, 4), np.float32), np.zeros((1, 64, 1), np.float32)
+    bright = (image[0].max(axis=2) > 96).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(bright)
+    for row, (x, y, width, height, pixels) in enumerate(stats[1:65].tolist()):
+        boxes[0, row] = x, y, x + width, y + height
+        scores[0, row, 0] = pixels / (width * height)
+    return [boxes, scores]
+
+
+def mean_colors(image: NDArray[np.uint8]) -> list[Tensor]:
+    """Embed a crop as the mean colours of its 4 x 4 tiles: float32 (1, 48), 0..1."""
+    tiles = cv2.resize(image[0], (4, 4), interpolation=cv2.INTER_AREA)
+    return [tiles.reshape(1, 48).astype(np.float32) / 255]
+
+
+PROGRAMS: dict[str, Callable[[NDArray[np.uint8]], list[Tensor]]] = {"blobs": blobs, "mean_colors": mean_colors}
+
+
+def installed() -> bool:
+    """Tell that it is always here."""
+    return True
+
+
+def open(bundle: Bundle, threads: int) -> "FakeBackend":  # the module is the namespace: fake.open
+    """Load the bundle's program.
+
+    Raises:
+        BundleError: the model file is no program of this runtime.
+    """
+    return FakeBackend(bundle, threads)
+
+
+class FakeBackend:
+    """One program, as `edge.backends.Backend` describes it."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        del threads  # its programs use one
+        try:
+            program = msgspec.json.decode(bundle.model_path.read_bytes(), type=Program)
+            self._run = PROGRAMS[program.program]
+        except (msgspec.DecodeError, KeyError) as error:
+            raise BundleError(
+                f"bundle {bundle.path}: want a program of {sorted(PROGRAMS)}, got '{error}'; make the bundle again"
+            ) from error
+        self._busy_ns = int(program.busy_ms * 1e6)
+        self.description = f"fake, {program.program}"
+
+    def invoke(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Run the program once."""
+        image: Any = inputs[0]
+        until = time.monotonic_ns() + self._busy_ns
+        outputs = self._run(image)
+        while time.monotonic_ns() < until:
+            pass
+        return outputs
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""

@@ -1,0 +1,82 @@
+"""ONNX models by ONNX Runtime: TensorRT, CUDA or CPU, in this order, as the installed build offers them."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+from edge.backends import Tensor
+from edge.bundle import Bundle
+from edge.errors import BundleError
+
+PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+"""Execution providers in order of preference."""
+
+_LOG_ERRORS_ONLY = 3
+_TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(int64)": "int64"}
+
+
+def installed() -> bool:
+    """Tell whether ONNX Runtime is here."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def open(bundle: Bundle, threads: int) -> "ONNXBackend":  # the module is the namespace: onnx.open
+    """Load the bundle's model.
+
+    Raises:
+        BundleError: the runtime refuses the model, or its tensors are not those of the manifest.
+    """
+    return ONNXBackend(bundle, threads)
+
+
+class ONNXBackend:
+    """One session, as `edge.backends.Backend` describes it."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        import onnxruntime as ort
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        refusals = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NoSuchFile, state.NotImplemented)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _LOG_ERRORS_ONLY
+        if bundle.manifest.variant.startswith("int8"):
+            # x86 without VNNI adds u8 x s8 products in 16 bits and saturates; this takes the exact kernels there.
+            # Processors with VNNI or Arm's dot product ignore it.
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        offered = ort.get_available_providers()
+        wanted = [provider for provider in PROVIDERS if provider in offered]
+        try:
+            self._session: Any = ort.InferenceSession(str(bundle.model_path), options, providers=wanted)
+        except (*refusals, state.InvalidProtobuf, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise BundleError(
+                f"bundle {bundle.path}: want a model that onnxruntime {ort.__version__} can load, got '{reason}'; "
+                "convert it again or install a newer runtime"
+            ) from error
+        used = [name.removesuffix("ExecutionProvider") for name in self._session.get_providers()]
+        self.description = f"onnxruntime {ort.__version__}, {' > '.join(used)}"
+        _check(bundle, "input", self._session.get_inputs())
+        _check(bundle, "output", self._session.get_outputs())
+        self._inputs = [spec.name for spec in bundle.manifest.inputs]
+        self._outputs = [spec.name for spec in bundle.manifest.outputs]
+
+    def invoke(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Run the model once."""
+        outputs: list[Tensor] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        return outputs
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _check(bundle: Bundle, kind: str, tensors: Sequence[Any]) -> None:
+    """Compare the session's tensors with the manifest's, by name."""
+    specs = bundle.manifest.inputs if kind == "input" else bundle.manifest.outputs
+    got = {t.name: (_TYPES.get(t.type, t.type), tuple(t.shape)) for t in tensors}
+    want = {spec.name: (spec.dtype, spec.shape) for spec in specs}
+    if any(got.get(name) != value for name, value in want.items()) or (kind == "input" and len(got) != len(want)):
+        raise BundleError(f"bundle {bundle.path}: want {kind}s {want}, got {got}; convert it again")
+

@@ -1,0 +1,300 @@
+"""The commands: `edge-run` runs the loop, `edge` looks after bundles and tells what a machine has."""
+
+import argparse
+import contextlib
+import importlib.metadata
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import cv2
+import msgspec
+from tqdm import tqdm
+
+from edge import __version__
+from edge.backends import BACKENDS, runtime_installed
+from edge.budget import Budget
+from edge.bundle import Task, find_bundles, install_bundle, read_manifest
+from edge.config import Config, make_config, read_config
+from edge.errors import ConfigError, EdgeError
+from edge.loop import run
+from edge.model import default_bundle, open_model
+from edge.profiler import Profiler
+from edge.sinks import Sink, open_sink
+from edge.sources import Source, open_source
+from edge.stages.detect import Detect
+from edge.stages.embed import Embed
+from edge.stages.match import Match
+from edge.types import FrameResult
+
+BUILD_FOLDER = Path("build/bundles")
+MAX_THREADS = 4
+"""Models of this size gain nothing from more."""
+
+_USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
+_EXAMPLES = """\
+URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH (last frame), null:
+
+examples:
+  edge-run --camera 0 --show
+  edge-run --source yard.mp4 --classes person,horse --sink jsonl:yard.jsonl
+  edge-run gate.toml --budget-ms 60 --sink video:gate.mp4 --profile gate.json
+"""
+
+
+def main_run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command `edge-run`; returns its exit code."""
+    return _guarded(_edge_run, arguments)
+
+
+def main_edge(arguments: Sequence[str] | None = None) -> int:
+    """Run the command `edge`; returns its exit code."""
+    return _guarded(_edge, arguments)
+
+
+def _guarded(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None) -> int:
+    """Turn an error that the user can mend into one sentence and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        return command(arguments)
+    except EdgeError as error:
+        print(f"edge: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone. Leave nothing for the interpreter to flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=100)
+
+    parser = argparse.ArgumentParser(
+        "edge-run",
+        usage=_USAGE,
+        description="Detect, embed and match what a camera sees, every frame, inside a latency budget.",
+        epilog=_EXAMPLES,
+        formatter_class=formatter,
+    )
+    add = parser.add_argument
+    add("config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; flags override them")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--camera", metavar="N", help="short for --source N")
+    where.add_argument("--source", metavar="URI", help="where the pictures come from")
+    add("--detector", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+    add("--embedder", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+    add("--classes", metavar="A,B", help="labels that are wanted (default: all)")
+    add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
+    add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
+    add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
+    add("--frames", type=int, metavar="N", help="stop after N frames")
+    add("--pace", action="store_true", default=None, help="play a video at its own speed, as a camera would")
+    add("--threads", type=int, metavar="N", help="cores for the models (default: all, at most 4)")
+    add("--profile", nargs="?", const="profile.json", metavar="FILE", help="write the profile (profile.json)")
+    add("--show", action="store_true", help="open a window with the result; q closes it")
+    add("--version", action="version", version=f"edge-run {__version__}")
+    return parser
+
+
+def _edge_run(arguments: Sequence[str] | None) -> int:
+    flags = _run_parser().parse_args(arguments)
+    config = _merge(flags)
+    if not config.source:
+        raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
+    sinks = [*config.sinks, *(["window:"] if flags.show else [])]
+    if flags.profile:
+        _check_writable(Path(flags.profile))
+    cv2.setNumThreads(1)  # the cores belong to the models
+    threads = config.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
+    profiler = Profiler(int(config.budget_ms * 1e6))
+    with contextlib.ExitStack() as open_things:
+        enter = open_things.enter_context
+        detector = enter(open_model(_bundle("detect", config.detector), "detect", threads))
+        embedder = enter(open_model(_bundle("embed", config.embedder), "embed", threads))
+        detect = Detect(detector, config.classes, config.threshold)
+        embed = Embed(embedder)
+        match = Match(config.track, embed.metric, embed.dim)
+        source = enter(open_source(config.source, pace=config.pace))
+        labels = detector.bundle.manifest.labels
+        outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
+        outputs.append(enter(_Progress(source, config.frames)))
+        budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
+        stop = enter(_stop_on_signal())
+        open_things.callback(_print_profile, profiler, source, flags.profile)
+        run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
+    return 128 + stop.signal if stop.signal else 0
+
+
+def _merge(flags: argparse.Namespace) -> Config:
+    """Lay the flags that were given over the file."""
+    values = read_config(flags.config) if flags.config else {}
+    given = {
+        "source": flags.camera if flags.camera is not None else flags.source,
+        "classes": tuple(flags.classes.split(",")) if flags.classes else None,
+        "sinks": flags.sink,
+        **{key: getattr(flags, key) for key in ("detector", "embedder", "threshold", "budget_ms", "frames")},
+        **{key: getattr(flags, key) for key in ("pace", "threads")},
+    }
+    return make_config(values | {key: value for key, value in given.items() if value is not None})
+
+
+def data_folder() -> Path:
+    """Return where this user's bundles live, by the XDG base directory specification."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "edge-run" / "bundles"
+
+
+def _bundle(task: Task, given: str) -> Path:
+    return Path(given) if given else default_bundle(task, (BUILD_FOLDER, data_folder()))
+
+
+class _Progress:
+    """A progress bar over the frames of a source that ends; silent where nobody looks."""
+
+    def __init__(self, source: Source, frames: int | None) -> None:
+        total = min((n for n in (source.frames, frames) if n is not None), default=None)
+        quiet = True if source.live or not sys.stderr.isatty() else None
+        self._bar = tqdm(total=total, unit=" frames", disable=quiet, leave=False)
+
+    def write(self, result: FrameResult) -> None:
+        """Count one frame."""
+        del result
+        self._bar.update()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class _Stop:
+    """A request to stop: the first signal ends the run after the frame in hand, a second one at once."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal = 0
+
+    def request(self, number: int, _: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.event.is_set():
+            raise KeyboardInterrupt
+        self.signal = number
+        self.event.set()
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[_Stop]:
+    """Let Ctrl-C and SIGTERM end the loop instead of the process."""
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before a long run whether its profile can be written at the end."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; check the path") from error
+
+
+def _print_profile(profiler: Profiler, source: Source, path: str | None) -> None:
+    """Print the table and write the file, whatever ended the run."""
+    if profiler.frames:
+        print(profiler.table(source.dropped), file=sys.stderr)
+    if path:
+        text = msgspec.json.format(msgspec.json.encode(profiler.summary(source.dropped)), indent=2)
+        try:
+            Path(path).write_bytes(text + b"\n")
+        except OSError as error:
+            raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error
+
+
+def _edge_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("edge", description="Look after model bundles, and tell what this machine has.")
+    parser.add_argument("--version", action="version", version=f"edge-run {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("doctor", help="tell what is installed here and which bundles edge-run would take")
+    bundle = commands.add_parser("bundle", help="install, list, show or verify model bundles")
+    actions = bundle.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="list the bundles that edge-run finds by itself")
+    for action, what, text in (
+        ("install", "FILE.zip", "check a bundle made by 'make convert' and put it into this user's data folder"),
+        ("show", "BUNDLE", "print what the bundle says of its model"),
+        ("verify", "BUNDLE", "check every byte, load the model, and compare its answer with the stored one"),
+    ):
+        actions.add_parser(action, help=text, description=text).add_argument("path", type=Path, metavar=what)
+    return parser
+
+
+def _edge(arguments: Sequence[str] | None) -> int:
+    flags = _edge_parser().parse_args(arguments)
+    commands = {"list": _list, "install": _install, "show": _show, "verify": _verify}
+    if flags.command == "doctor":
+        _doctor()
+    else:
+        commands[flags.action](flags)
+    return 0
+
+
+def _list(_: argparse.Namespace) -> None:
+    for folder in (BUILD_FOLDER, data_folder()):
+        for bundle in find_bundles(folder):
+            manifest = bundle.manifest
+            mark = "preferred" if manifest.preferred else ""
+            size_kb = bundle.model_path.stat().st_size // 1024 if bundle.model_path.exists() else 0
+            print(f"{manifest.task:<8}{manifest.runtime:<8}{size_kb:>8} KB  {bundle.path}  {mark}".rstrip())
+
+
+def _install(flags: argparse.Namespace) -> None:
+    try:
+        bundle = install_bundle(flags.path, data_folder())
+    except OSError as error:
+        raise ConfigError(
+            f"install: want room for the bundle in {data_folder()}, got '{error.strerror}'; nothing was changed"
+        ) from error
+    print(f"installed {bundle.path}")
+
+
+def _show(flags: argparse.Namespace) -> None:
+    print(msgspec.json.format(msgspec.json.encode(read_manifest(flags.path)), indent=2).decode())
+
+
+def _verify(flags: argparse.Namespace) -> None:
+    with open_model(flags.path, None, threads=1) as model:
+        print(f"{flags.path}: whole, and its answer is right with {model.backend.description}")
+
+
+def _doctor() -> None:
+    print(f"edge-run {__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
+    print(f"cores {len(os.sched_getaffinity(0))}")
+    for package in ("numpy", "opencv-python", "ai-edge-litert", "tflite-runtime", "onnxruntime", "picamera2"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            print(f"{package} {importlib.metadata.version(package)}")
+    for runtime in BACKENDS:
+        print(f"runtime {runtime}: {'here' if runtime_installed(runtime) else 'not installed'}")
+    defaults: tuple[tuple[Task, str], ...] = (("detect", "--detector"), ("embed", "--embedder"))
+    for task, flag in defaults:
+        try:
+            print(f"{flag}: {_bundle(task, '')}")
+        except EdgeError as error:
+            print(f"{flag}: {error}")

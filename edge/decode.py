@@ -1,0 +1,95 @@
+"""Output tensors -> boxes, scores and classes. One function for each kind of detection head.
+
+All of them look at the wanted classes' columns only, compare in the stored number format, and turn nothing but
+the survivors into real numbers: a head has thousands of cells and a frame a dozen objects.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Decoder, TensorSpec
+from edge.types import F32, I32
+
+Output = tuple[NDArray[Any], TensorSpec]
+Candidates = tuple[F32, F32, I32]
+"""Boxes (N, 4) xyxy pixels of the input tensor, scores (N,), classes (N,); in no order, before suppression."""
+
+
+def nanodet(outputs: Mapping[str, Output], how: Decoder, threshold: float, classes: I32) -> Candidates:
+    """Decode the raw heads of a NanoDet: `cls_<stride>` (1, cells, classes) and `reg_<stride>` (1, cells, 4 * bins).
+
+    A side's distance from the cell's centre is the mean of a softmax over `bins`, in strides ("Generalized Focal
+    Loss", arXiv:2006.04388, section 3.2). Centres lie at (i + 0.5) * stride. Scores come with the sigmoid applied.
+
+    Args:
+        outputs: name -> tensor and its specification.
+        how: the bundle's decoder; `strides` and `bins` are used.
+        threshold: scores must be above it.
+        classes: int32 columns that are wanted.
+    """
+    parts = [_nanodet_level(outputs, stride, how.bins, threshold, classes) for stride in how.strides]
+    boxes, scores, found = zip(*parts, strict=True)
+    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(found)
+
+
+def _nanodet_level(
+    outputs: Mapping[str, Output], stride: int, bins: int, threshold: float, classes: I32
+) -> Candidates:
+    scores, score_spec = outputs[f"cls_{stride}"]
+    sides, side_spec = outputs[f"reg_{stride}"]
+    cells, found, best = _survivors(scores[0], score_spec, threshold, classes)
+    distribution = dequantize(sides[0][cells], side_spec).reshape(-1, 4, bins)
+    distribution = np.exp(distribution - distribution.max(axis=2, keepdims=True))
+    weights = np.arange(bins, dtype=np.float32) * np.float32(stride)
+    distance = (distribution @ weights) / distribution.sum(axis=2)
+    columns = int(np.sqrt(scores.shape[1]))  # the input is square: see `check_decoder`
+    centre = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
+    centre = (centre + np.float32(0.5)) * np.float32(stride)
+    return np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1), best, found
+
+
+def boxes(outputs: Mapping[str, Output], how: Decoder, threshold: float, classes: I32) -> Candidates:
+    """Decode heads that were decoded inside the graph: `boxes` (1, N, 4) xyxy pixels, `scores` (1, N, classes).
+
+    Args:
+        outputs: name -> tensor and its specification.
+        how: the bundle's decoder.
+        threshold: scores must be above it.
+        classes: int32 columns that are wanted.
+    """
+    scores, score_spec = outputs["scores"]
+    corners, corner_spec = outputs["boxes"]
+    rows, found, best = _survivors(scores[0], score_spec, threshold, classes)
+    return dequantize(corners[0][rows], corner_spec), best, found
+
+
+DECODERS: dict[str, Callable[[Mapping[str, Output], Decoder, float, I32], Candidates]] = {
+    "nanodet": nanodet,
+    "boxes": boxes,
+}
+"""Value of `Decoder.name` in a bundle -> function."""
+
+
+def _survivors(scores: NDArray[Any], spec: TensorSpec, threshold: float, classes: I32) -> tuple[I32, I32, F32]:
+    """Find scores (cells, classes) above the threshold: their rows, classes and real values."""
+    wanted = scores if len(classes) == scores.shape[1] else scores[:, classes]
+    rows, columns = np.nonzero(wanted > _stored(threshold, spec))
+    return rows.astype(np.int32), classes[columns], dequantize(wanted[rows, columns], spec)
+
+
+def _stored(value: float, spec: TensorSpec) -> float:
+    """Return what a real number is in the tensor's own format, unrounded."""
+    if spec.quantization is None:
+        return value
+    return value / spec.quantization.scale + spec.quantization.zero_point
+
+
+def dequantize(stored: NDArray[Any], spec: TensorSpec) -> F32:
+    """Return stored values as real float32 numbers; always a copy, never a view into the runtime."""
+    values: F32 = stored.astype(np.float32)
+    if spec.quantization is None:
+        return values
+    return (values - np.float32(spec.quantization.zero_point)) * np.float32(spec.quantization.scale)

@@ -1,0 +1,83 @@
+"""A bundle ready to run: read, loaded into its runtime, and found to give the stored answer."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from edge.backends import Backend, open_backend, runtime_installed
+from edge.bundle import Bundle, Task, find_bundles, read_bundle
+from edge.errors import BundleError
+from edge.golden import check_golden
+from edge.preprocess import Preprocessor
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a stage needs to run a bundle; a context manager that frees the runtime.
+
+    Attributes:
+        bundle: the contract.
+        backend: moves tensors.
+        preprocessor: fills the input tensor.
+        invoke_ns: what the check's run cost, a first guess for the budget.
+    """
+
+    bundle: Bundle
+    backend: Backend
+    preprocessor: Preprocessor
+    invoke_ns: int
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.backend.close()
+
+
+def open_model(path: Path, task: Task | None, threads: int) -> Model:
+    """Open a bundle and prove it on this machine.
+
+    Args:
+        path: the bundle's folder.
+        task: what it must be for, or None for any.
+        threads: cores that the runtime may use.
+
+    Raises:
+        BundleError: it cannot be read, loaded or trusted; see `read_bundle`, `open_backend`, `check_golden`.
+    """
+    bundle = read_bundle(path, task)
+    preprocessor = Preprocessor(bundle.manifest.inputs[0], bundle.manifest.preprocess)
+    backend = open_backend(bundle, threads)
+    before = time.monotonic_ns()
+    check_golden(bundle, backend, preprocessor)
+    return Model(bundle, backend, preprocessor, time.monotonic_ns() - before)
+
+
+def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
+    """Choose the bundle for a task when none is named: the first folder that has one for a runtime installed here.
+
+    Within a folder, a bundle that its recipe marks as preferred comes first, then the order of names.
+
+    Raises:
+        BundleError: there is none; the message says how to get one.
+    """
+    unusable = []
+    for folder in folders:
+        found = [bundle for bundle in find_bundles(folder) if bundle.manifest.task == task]
+        usable = [bundle for bundle in found if runtime_installed(bundle.manifest.runtime)]
+        if usable:
+            return min(usable, key=lambda bundle: (not bundle.manifest.preferred, bundle.path.name)).path
+        unusable += [bundle.manifest.runtime for bundle in found]
+    if unusable:
+        raise BundleError(
+            f"default bundle: want a runtime for one of the '{task}' bundles here, got none installed; "
+            f"do: pip install 'edge-run[{unusable[0]}]'"
+        )
+    raise BundleError(
+        f"default bundle: want one for '{task}' in {' or '.join(map(str, folders))}, got none; run 'make convert' "
+        "on a workstation and 'edge bundle install FILE.zip' here, or name a bundle with its flag"
+    )

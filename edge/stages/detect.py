@@ -1,0 +1,76 @@
+"""Frame -> Detections: fit the picture, run the model, decode its heads, suppress doubles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge import boxes
+from edge.decode import DECODERS
+from edge.errors import BundleError, ConfigError
+from edge.model import Model
+from edge.profiler import StageClock
+from edge.types import I32, Detections, Frame
+
+MAX_CANDIDATES = 1000
+"""Boxes that go into suppression, best first: it costs the square of their number."""
+
+
+class Detect:
+    """Runs one detector."""
+
+    def __init__(self, model: Model, classes: Sequence[str] = (), threshold: float | None = None) -> None:
+        """Prepare the stage.
+
+        Args:
+            model: an open bundle of task `detect`.
+            classes: labels that are wanted; none = all.
+            threshold: scores must be above it; None = the bundle's.
+
+        Raises:
+            ConfigError: a class that the bundle's labels lack.
+            BundleError: the bundle names no decoder, or one that is not here.
+        """
+        manifest = model.bundle.manifest
+        if manifest.decoder is None or manifest.decoder.name not in DECODERS:
+            name = manifest.decoder.name if manifest.decoder else None
+            raise BundleError(
+                f"bundle {model.bundle.path}: want a decoder of {sorted(DECODERS)}, got {name}; convert it again"
+            )
+        self._model = model
+        self._how = manifest.decoder
+        self._decode = DECODERS[manifest.decoder.name]
+        self._threshold = manifest.decoder.threshold if threshold is None else threshold
+        self._classes = _columns(manifest.labels, classes)
+
+    def __call__(self, frame: Frame, clock: StageClock) -> Detections:
+        """Find the wanted objects of a frame."""
+        tensor, (scale_x, scale_y) = self._model.preprocessor.fit(frame.image)
+        clock.lap("preprocess")
+        outputs = self._model.backend.invoke([tensor])
+        clock.lap("detect", "detect_invoke")
+        specs = self._model.bundle.manifest.outputs
+        named = {spec.name: (output, spec) for spec, output in zip(specs, outputs, strict=True)}
+        found, scores, classes = self._decode(named, self._how, self._threshold, self._classes)
+        if len(scores) > MAX_CANDIDATES:
+            best = np.argpartition(-scores, MAX_CANDIDATES)[:MAX_CANDIDATES]
+            found, scores, classes = found[best], scores[best], classes[best]
+        keep = boxes.nms(found, scores, classes, self._how.nms_iou)
+        rows, columns = frame.image.shape[:2]
+        placed = boxes.clip(boxes.scale(found[keep], 1 / scale_x, 1 / scale_y), columns, rows)
+        inside = boxes.area(placed) > 0
+        detections = Detections(placed[inside], scores[keep][inside], classes[keep][inside])
+        clock.lap("detect")
+        return detections
+
+
+def _columns(labels: Sequence[str], classes: Sequence[str]) -> I32:
+    """Return the columns of the wanted classes, ascending."""
+    unknown = [name for name in classes if name not in labels]
+    if unknown:
+        few = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+        raise ConfigError(
+            f"classes: want labels of the detector ({few}), got '{unknown[0]}'; "
+            "'edge bundle show BUNDLE' lists them all"
+        )
+    wanted = [labels.index(name) for name in classes] if classes else range(len(labels))
+    return np.asarray(sorted(set(wanted)), np.int32)

@@ -1,0 +1,292 @@
+"""Detections and embeddings -> Tracks: who of the last frames is who in this one.
+
+One optimal assignment a frame, over arrays. A detection can belong to a track if it lies where the track's motion
+allows (a gate on the squared Mahalanobis distance, or plain overlap for a track just seen) and has its class. What
+it costs is a blend of place and looks. Looks are judged on a scale that the stage learns by itself, for any
+embedder: the distance of a track to its own next embedding is "the same", the distance of two objects in one
+picture, who cannot be the same individual, is "a stranger".
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import boxes, motion
+from edge.assignment import assign
+from edge.config import Track
+from edge.distance import METRICS
+from edge.types import F32, I32, I64, NO_DETECTION, UNKNOWN, Detections, Frame, Tracks
+
+Bool = NDArray[np.bool_]
+
+NEAR_IOU = 0.3
+"""Overlap from which a box may be a track just seen even if its shape jumped, half hidden, out of the gate."""
+CLEAR_IOU = 0.1
+"""Two detections that overlap by less show two individuals, each unmixed with the other."""
+CEILING = 1.0
+"""Price of leaving a track without a detection: that of one at the edge of the gate with a stranger's looks."""
+UNMEASURED = 0.5
+"""Looks of a pair that was not measured count as half way between the same and a stranger."""
+STRANGE = 0.75
+"""Looks from which a track that is out of sight is not believed to have come back."""
+MEMORY = 0.9
+"""Share of the old in a track's remembered looks at each new sight (BoT-SORT, arXiv:2206.14651, section 3.3)."""
+ENOUGH = 20
+"""Measured distances of each kind before looks are judged at all."""
+WINDOW = 200
+"""Measured distances that the learned scale averages over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which detections should be embedded.
+
+    Attributes:
+        rows: int32 (K,) rows of the detections, most urgent first.
+        urgent: how many of them are new or ambiguous; motion alone follows the others safely.
+    """
+
+    rows: I32
+    urgent: int
+
+
+@dataclass(slots=True)
+class _Table:
+    """All tracks, one row each.
+
+    Attributes:
+        ids: int64 (M,).
+        state: float32 (M, 5, 4), see `edge.motion`.
+        scores: float32 (M,) of the last detection.
+        classes: int32 (M,).
+        hits: int32 (M,) frames in which it was seen.
+        missed: int32 (M,) frames since it was last seen.
+        unseen_s: float32 (M,) since it was last seen.
+        looks: float32 (M, D) remembered embedding.
+        unlooked_s: float32 (M,) since it was last embedded; inf = never, `looks` is meaningless.
+    """
+
+    ids: I64
+    state: F32
+    scores: F32
+    classes: I32
+    hits: I32
+    missed: I32
+    unseen_s: F32
+    looks: F32
+    unlooked_s: F32
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def keep(self, mask: Bool) -> None:
+        """Drop the rows that the mask (M,) does not choose."""
+        if not mask.all():
+            for field in fields(self):
+                setattr(self, field.name, getattr(self, field.name)[mask])
+
+    def extend(self, other: "_Table") -> None:
+        """Add the rows of another table."""
+        if len(other):
+            for field in fields(self):
+                both = (getattr(self, field.name), getattr(other, field.name))
+                setattr(self, field.name, np.concatenate(both))
+
+    def see(self, rows: I64, detections: Detections, chosen: I64) -> None:
+        """Move the tracks in `rows` (S,) to the detections `chosen` (S,); all others missed one frame more."""
+        self.missed += 1
+        self.state[rows] = motion.update(self.state[rows], detections.boxes[chosen])
+        self.scores[rows] = detections.scores[chosen]
+        self.hits[rows] += 1
+        self.missed[rows] = 0
+        self.unseen_s[rows] = 0
+
+    def remember(self, rows: I64, looks: F32, looked: Bool) -> None:
+        """Blend the looks (S, D) of the tracks in `rows` (S,) into what is known of them, where they were taken."""
+        rows, looks = rows[looked], looks[looked]
+        keep = np.where(np.isfinite(self.unlooked_s[rows]), np.float32(MEMORY), np.float32(0))[:, None]
+        self.looks[rows] = keep * self.looks[rows] + (1 - keep) * looks
+        self.unlooked_s[rows] = 0
+
+
+class _Scale:
+    """Running mean of one kind of distance."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+
+    def learn(self, distances: F32) -> None:
+        """Take measured distances (N,) in."""
+        for distance in distances.tolist():
+            self.count = min(self.count + 1, WINDOW)
+            self.mean += (distance - self.mean) / self.count
+
+
+class Match:
+    """Follows individuals. Call `plan`, then `update`, once a frame."""
+
+    def __init__(self, how: Track, metric: str, dim: int) -> None:
+        """Start with nobody.
+
+        Args:
+            how: the `[track]` settings.
+            metric: key of `edge.distance.METRICS`, used where `how.metric` says `bundle`.
+            dim: length D of an embedding.
+        """
+        self._how = how
+        self._measure = METRICS[metric if how.metric == "bundle" else how.metric]
+        self._next_id = 1
+        self._last_ns: int | None = None
+        none = Detections.none()
+        empty = np.zeros(0, np.int64)
+        self._tracks = _begin(empty, none, np.zeros((0, dim), np.float32), np.zeros(0, bool), empty)
+        self._same, self._stranger = _Scale(), _Scale()
+        self._possible = np.zeros((0, 0), bool)
+        self._place = np.zeros((0, 0), np.float32)
+
+    def plan(self, detections: Detections, frame: Frame) -> Plan:
+        """Move all tracks to the frame's time and say which detections are worth an embedding."""
+        self._move(frame)
+        self._gate(detections)
+        tracks = self._tracks
+        strong = detections.scores >= self._how.start_score
+        suitors = self._possible.sum(axis=0)
+        settled = strong & (suitors == 1)
+        waited = np.zeros(len(detections), np.float32)
+        if len(tracks):
+            track = self._possible.argmax(axis=0)
+            known = (tracks.hits >= self._how.confirm) & np.isfinite(tracks.unlooked_s) & (tracks.missed == 0)
+            settled &= (known & (self._possible.sum(axis=1) == 1))[track]
+            waited = tracks.unlooked_s[track]
+        unsettled = np.flatnonzero(strong & ~settled)
+        unsettled = unsettled[np.argsort(suitors[unsettled] > 0, kind="stable")]  # the new ones first
+        calm = np.flatnonzero(settled)
+        calm = calm[np.argsort(-waited[calm], kind="stable")]
+        return Plan(np.concatenate([unsettled, calm]).astype(np.int32), len(unsettled))
+
+    def update(self, detections: Detections, rows: I32, embeddings: F32) -> Tracks:
+        """Give the detections of the frame that `plan` saw to tracks, and begin new tracks.
+
+        Args:
+            detections: the same as given to `plan`.
+            rows: int32 (K,) rows of the detections that were embedded.
+            embeddings: float32 (K, D).
+        """
+        tracks = self._tracks
+        looks = np.zeros((len(detections), tracks.looks.shape[1]), np.float32)
+        looks[rows] = embeddings
+        looked = np.zeros(len(detections), bool)
+        looked[rows] = True
+        distance = self._distances(looks, looked)
+        column_of = assign(self._cost(distance), CEILING)
+        seen = np.flatnonzero(column_of != NO_DETECTION)
+        chosen = column_of[seen]
+        measured = np.full(len(tracks), np.nan, np.float32)
+        measured[seen] = distance[seen, chosen]
+        self._learn(detections, looks, looked, measured)
+        tracks.see(seen, detections, chosen)
+        tracks.remember(seen, looks[chosen], looked[chosen])
+        alive = (column_of != NO_DETECTION) | (tracks.hits >= self._how.confirm)  # an unconfirmed one dies at once
+        tracks.keep(alive)
+        fresh = self._fresh(detections, chosen)
+        ids = np.arange(self._next_id, self._next_id + len(fresh), dtype=np.int64)
+        self._next_id += len(fresh)
+        tracks.extend(_begin(ids, detections, looks, looked, fresh))
+        detection = np.concatenate([column_of[alive], fresh]).astype(np.int32)
+        return self._report(detection, np.concatenate([measured[alive], np.full(len(fresh), np.nan, np.float32)]))
+
+    def _move(self, frame: Frame) -> None:
+        """Predict all tracks to the frame's time; forget those out of the picture or unseen for too long."""
+        seconds = 0.0 if self._last_ns is None else max(0.0, (frame.t_source_ns - self._last_ns) / 1e9)
+        self._last_ns = frame.t_source_ns
+        tracks = self._tracks
+        if not len(tracks):
+            return
+        tracks.state = motion.predict(tracks.state, seconds)
+        tracks.unseen_s += np.float32(seconds)
+        tracks.unlooked_s += np.float32(seconds)
+        rows, columns = frame.image.shape[:2]
+        inside = boxes.area(boxes.clip(motion.boxes(tracks.state), columns, rows)) > 0
+        tracks.keep(inside & (tracks.unseen_s <= self._how.keep_ms / 1e3))
+
+    def _gate(self, detections: Detections) -> None:
+        """Find which detection may belong to which track, and how well its place fits, 0 to 1."""
+        tracks = self._tracks
+        overlap = boxes.iou(motion.boxes(tracks.state), detections.boxes)
+        unlikely = motion.mahalanobis2(tracks.state, detections.boxes) / np.float32(motion.GATE)
+        near = (overlap >= NEAR_IOU) & (tracks.missed == 0)[:, None]
+        same_class = tracks.classes[:, None] == detections.classes[None]
+        self._possible = ((unlikely <= 1) | near) & same_class
+        self._place = np.minimum(unlikely, 1 - overlap)
+
+    def _distances(self, looks: F32, looked: Bool) -> F32:
+        """Measure (M, N) distances of looks where a pair is possible and both are known; NaN elsewhere."""
+        known = np.isfinite(self._tracks.unlooked_s)
+        pairs = np.nonzero(self._possible & known[:, None] & looked[None])
+        distance = np.full(self._possible.shape, np.nan, np.float32)
+        if len(pairs[0]):
+            distance[pairs] = self._measure(self._tracks.looks, looks, pairs)
+        return distance
+
+    def _cost(self, distance: F32) -> NDArray[np.float64]:
+        """Blend place and looks to a cost (M, N), inf where a pair is impossible."""
+        lost = (self._tracks.unseen_s > self._how.coast_ms / 1e3)[:, None]
+        possible = self._possible
+        cost = self._place.astype(np.float64)
+        gap = self._stranger.mean - self._same.mean
+        if min(self._same.count, self._stranger.count) >= ENOUGH and gap > 0:
+            looks = np.clip((distance - self._same.mean) / gap, 0, 1.5)
+            looks = np.where(np.isnan(looks), UNMEASURED, looks)
+            cost = (1 - self._how.appearance) * cost + self._how.appearance * looks
+            possible = possible & ~(lost & ((looks >= STRANGE) | np.isnan(distance)))
+        return np.where(possible, cost, np.inf)
+
+    def _learn(self, detections: Detections, looks: F32, looked: Bool, measured: F32) -> None:
+        """Take in what the same and what strangers look like: pairs that place alone makes sure of."""
+        alone = (self._possible.sum(axis=1) == 1) & (self._tracks.missed == 0)
+        self._same.learn(measured[alone & np.isfinite(measured)])
+        rows = np.flatnonzero(looked)
+        apart = np.triu(boxes.iou(detections.boxes[rows], detections.boxes[rows]) < CLEAR_IOU, 1)
+        apart &= detections.classes[rows][:, None] == detections.classes[rows][None]
+        first, second = np.nonzero(apart)
+        few = slice(None, None, max(1, len(first) // 8))
+        if len(first):
+            self._stranger.learn(self._measure(looks, looks, (rows[first[few]], rows[second[few]])))
+
+    def _fresh(self, detections: Detections, chosen: I64) -> I64:
+        """Return the detections (F,) that begin tracks: the strong ones that no track was given."""
+        free = detections.scores >= self._how.start_score
+        free[chosen] = False
+        return np.flatnonzero(free)
+
+    def _report(self, detection: I32, measured: F32) -> Tracks:
+        """Make the frame's value: confirmed tracks, seen or coasting."""
+        tracks = self._tracks
+        shown = (tracks.hits >= self._how.confirm) & (tracks.unseen_s <= self._how.coast_ms / 1e3)
+        return Tracks(
+            ids=tracks.ids[shown],
+            boxes=motion.boxes(tracks.state[shown]),
+            scores=tracks.scores[shown],
+            classes=tracks.classes[shown],
+            detection=detection[shown],
+            identity=np.full(int(shown.sum()), UNKNOWN, np.int64),
+            distance=measured[shown],
+        )
+
+
+def _begin(ids: I64, detections: Detections, looks: F32, looked: Bool, rows: I64) -> _Table:
+    """Make the table of new tracks from these rows of the detections."""
+    n = len(rows)
+    return _Table(
+        ids=ids,
+        state=motion.start(detections.boxes[rows]),
+        scores=detections.scores[rows],
+        classes=detections.classes[rows],
+        hits=np.ones(n, np.int32),
+        missed=np.zeros(n, np.int32),
+        unseen_s=np.zeros(n, np.float32),
+        looks=looks[rows],
+        unlooked_s=np.where(looked[rows], 0, np.inf).astype(np.float32),
+    )
