@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.types import F32, I32
 
@@ -18,11 +19,11 @@ def iou(a: F32, b: F32) -> F32:
 
     Two boxes without area have IoU 0.
     """
-    corner0 = np.maximum(a[:, None, :2], b[None, :, :2])
-    corner1 = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(corner1 - corner0, 0)
+    sides = np.minimum(a[:, None, 2:], b[:, 2:])
+    sides -= np.maximum(a[:, None, :2], b[:, :2])
+    np.maximum(sides, 0, out=sides)
     inside = sides[..., 0] * sides[..., 1]
-    union = area(a)[:, None] + area(b)[None] - inside
+    union = area(a)[:, None] + area(b) - inside
     result: F32 = inside / np.maximum(union, np.float32(1e-9))
     return result
 
@@ -64,11 +65,22 @@ def nms(boxes: F32, scores: F32, classes: I32, iou_limit: float) -> I32:
 
 def xyxy_to_cxcywh(boxes: F32) -> F32:
     """Return the same boxes (N, 4) as centre x, centre y, width, height."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate([boxes[:, :2] + sides / 2, sides], axis=1)
+    result = boxes.copy()
+    result[:, 2:] -= boxes[:, :2]
+    result[:, :2] += result[:, 2:] / 2
+    return result
 
 
-def cxcywh_to_xyxy(boxes: F32) -> F32:
+def cxcywh_to_xyxy(places: F32) -> F32:
     """Return boxes (N, 4) given as centre x, centre y, width, height, as xyxy."""
-    half = boxes[:, 2:] / 2
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    result = places.copy()
+    result[:, :2] -= places[:, 2:] / 2
+    result[:, 2:] += result[:, :2]
+    return result
+
+
+def touches(boxes: F32, width: float, height: float) -> NDArray[np.bool_]:
+    """Tell which boxes (N, 4) have a part inside a picture of this size."""
+    x0, y0, x1, y1 = boxes.T
+    result: NDArray[np.bool_] = (x0 < width) & (y0 < height) & (x1 > 0) & (y1 > 0)
+    return result

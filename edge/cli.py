@@ -159,7 +159,9 @@ def _bundle(task: Task, given: str) -> Path:
 
 
 class _Progress:
-    """A progress bar over the frames of a source that ends; silent where nobody looks."""
+    """A sink that draws a progress bar over a source that ends; silent where nobody looks."""
+
+    wants_stop = False
 
     def __init__(self, source: Source, frames: int | None) -> None:
         total = min((n for n in (source.frames, frames) if n is not None), default=None)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Decoder, TensorSpec
+from edge.bundle import Bundle, Decoder, TensorSpec
+from edge.errors import BundleError
 from edge.types import F32, I32
 
 Output = tuple[NDArray[Any], TensorSpec]
@@ -18,7 +19,9 @@ Candidates = tuple[F32, F32, I32]
 """Boxes (N, 4) xyxy pixels of the input tensor, scores (N,), classes (N,); in no order, before suppression."""
 
 
-def nanodet(outputs: Mapping[str, Output], how: Decoder, threshold: float, classes: I32) -> Candidates:
+def nanodet(
+    outputs: Mapping[str, Output], how: Decoder, width: int, threshold: float, classes: I32
+) -> Candidates:
     """Decode the raw heads of a NanoDet: `cls_<stride>` (1, cells, classes) and `reg_<stride>` (1, cells, 4 * bins).
 
     A side's distance from the cell's centre is the mean of a softmax over `bins`, in strides ("Generalized Focal
@@ -27,16 +30,17 @@ def nanodet(outputs: Mapping[str, Output], how: Decoder, threshold: float, class
     Args:
         outputs: name -> tensor and its specification.
         how: the bundle's decoder; `strides` and `bins` are used.
+        width: of the input tensor, pixels.
         threshold: scores must be above it.
         classes: int32 columns that are wanted.
     """
-    parts = [_nanodet_level(outputs, stride, how.bins, threshold, classes) for stride in how.strides]
+    parts = [_nanodet_level(outputs, stride, how.bins, width // stride, threshold, classes) for stride in how.strides]
     boxes, scores, found = zip(*parts, strict=True)
     return np.concatenate(boxes), np.concatenate(scores), np.concatenate(found)
 
 
 def _nanodet_level(
-    outputs: Mapping[str, Output], stride: int, bins: int, threshold: float, classes: I32
+    outputs: Mapping[str, Output], stride: int, bins: int, columns: int, threshold: float, classes: I32
 ) -> Candidates:
     scores, score_spec = outputs[f"cls_{stride}"]
     sides, side_spec = outputs[f"reg_{stride}"]
@@ -45,32 +49,65 @@ def _nanodet_level(
     distribution = np.exp(distribution - distribution.max(axis=2, keepdims=True))
     weights = np.arange(bins, dtype=np.float32) * np.float32(stride)
     distance = (distribution @ weights) / distribution.sum(axis=2)
-    columns = int(np.sqrt(scores.shape[1]))  # the input is square: see `check_decoder`
     centre = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
     centre = (centre + np.float32(0.5)) * np.float32(stride)
     return np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1), best, found
 
 
-def boxes(outputs: Mapping[str, Output], how: Decoder, threshold: float, classes: I32) -> Candidates:
+def boxes(outputs: Mapping[str, Output], how: Decoder, width: int, threshold: float, classes: I32) -> Candidates:
     """Decode heads that were decoded inside the graph: `boxes` (1, N, 4) xyxy pixels, `scores` (1, N, classes).
 
     Args:
         outputs: name -> tensor and its specification.
         how: the bundle's decoder.
+        width: of the input tensor, pixels.
         threshold: scores must be above it.
         classes: int32 columns that are wanted.
     """
+    del how, width  # nothing is left to do for them
     scores, score_spec = outputs["scores"]
     corners, corner_spec = outputs["boxes"]
     rows, found, best = _survivors(scores[0], score_spec, threshold, classes)
     return dequantize(corners[0][rows], corner_spec), best, found
 
 
-DECODERS: dict[str, Callable[[Mapping[str, Output], Decoder, float, I32], Candidates]] = {
+DECODERS: dict[str, Callable[[Mapping[str, Output], Decoder, int, float, I32], Candidates]] = {
     "nanodet": nanodet,
     "boxes": boxes,
 }
 """Value of `Decoder.name` in a bundle -> function."""
+
+
+def check_decoder(bundle: Bundle) -> Decoder:
+    """Make sure that a detector's outputs are what its decoder reads, and return the decoder.
+
+    Raises:
+        BundleError: no decoder or an unknown one, an output that is missing or of another shape, or labels that do
+            not fit the columns of the scores.
+    """
+    manifest = bundle.manifest
+    how = manifest.decoder
+    if how is None or how.name not in DECODERS:
+        name = how.name if how else None
+        raise BundleError(f"bundle {bundle.path}: want a decoder of {sorted(DECODERS)}, got {name}; convert it again")
+    classes = len(manifest.labels)
+    height, width = manifest.inputs[0].shape[1:3]
+    if how.name == "nanodet":
+        want: dict[str, tuple[int | None, ...]] = {}
+        for stride in how.strides:
+            cells = (height // stride) * (width // stride)
+            want |= {f"cls_{stride}": (1, cells, classes), f"reg_{stride}": (1, cells, 4 * how.bins)}
+    else:
+        want = {"boxes": (1, None, 4), "scores": (1, None, classes)}
+    shapes = {spec.name: spec.shape for spec in manifest.outputs}
+    for name, shape in want.items():
+        got = shapes.get(name, ())
+        if len(got) != len(shape) or any(w is not None and w != g for w, g in zip(shape, got, strict=True)):
+            raise BundleError(
+                f"bundle {bundle.path}: want output '{name}' of shape {shape} for decoder '{how.name}' and {classes} "
+                f"labels, got {got or 'none of that name'}; convert it again"
+            )
+    return how
 
 
 def _survivors(scores: NDArray[Any], spec: TensorSpec, threshold: float, classes: I32) -> tuple[I32, I32, F32]:

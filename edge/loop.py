@@ -25,7 +25,7 @@ def run(
     stop: threading.Event,
     frames: int | None = None,
 ) -> None:
-    """Process frames until the source ends, `stop` is set, or so many are done.
+    """Process frames until the source ends, `stop` is set, a sink wants no more, or so many are done.
 
     A frame that was begun is always finished and written. Nothing here waits for anything but the source.
 
@@ -33,7 +33,7 @@ def run(
         SourceError: the source was lost; all frames before it have been written.
         ConfigError: a sink can take no more.
     """
-    while not stop.is_set() and (frames is None or profiler.frames < frames):
+    while not stop.is_set() and profiler.frames != frames and not any(sink.wants_stop for sink in sinks):
         clock = StageClock()
         frame = source.read()
         if frame is None:

@@ -36,15 +36,15 @@ def blobs(image: NDArray[np.uint8]) -> list[Tensor]:
         image: uint8 (1, H, W, 3).
 
     Returns:
-        `boxes` float32 (1, 64, 4) xyxy pixels of the input and `scores` float32 (1, 64, 1): the share of its
-        box that a blob fills, 0 where there is no blob.
+        `boxes` float32 (1, 64, 4) xyxy pixels of the input and `scores` float32 (1, 64, 2): the share of its box
+        that a blob fills, in column 1 if it is tall (height over 1.5 times the width), else in column 0.
     """
-    boxes, scores = np.zeros((1, 64, 4), np.float32), np.zeros((1, 64, 1), np.float32)
+    boxes, scores = np.zeros((1, 64, 4), np.float32), np.zeros((1, 64, 2), np.float32)
     bright = (image[0].max(axis=2) > 96).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(bright)
     for row, (x, y, width, height, pixels) in enumerate(stats[1:65].tolist()):
         boxes[0, row] = x, y, x + width, y + height
-        scores[0, row, 0] = pixels / (width * height)
+        scores[0, row, int(height > 1.5 * width)] = pixels / (width * height)
     return [boxes, scores]
 
 

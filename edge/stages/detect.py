@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge import boxes
-from edge.decode import DECODERS
-from edge.errors import BundleError, ConfigError
+from edge.decode import DECODERS, check_decoder
+from edge.errors import ConfigError
 from edge.model import Model
 from edge.profiler import StageClock
 from edge.types import I32, Detections, Frame
@@ -28,29 +28,25 @@ class Detect:
 
         Raises:
             ConfigError: a class that the bundle's labels lack.
-            BundleError: the bundle names no decoder, or one that is not here.
+            BundleError: the model's outputs are not what its decoder reads; see `check_decoder`.
         """
-        manifest = model.bundle.manifest
-        if manifest.decoder is None or manifest.decoder.name not in DECODERS:
-            name = manifest.decoder.name if manifest.decoder else None
-            raise BundleError(
-                f"bundle {model.bundle.path}: want a decoder of {sorted(DECODERS)}, got {name}; convert it again"
-            )
+        labels = model.bundle.manifest.labels
         self._model = model
-        self._how = manifest.decoder
-        self._decode = DECODERS[manifest.decoder.name]
-        self._threshold = manifest.decoder.threshold if threshold is None else threshold
-        self._classes = _columns(manifest.labels, classes)
+        self._how = check_decoder(model.bundle)
+        self._decode = DECODERS[self._how.name]
+        self._threshold = self._how.threshold if threshold is None else threshold
+        self._classes = _columns(labels, classes)
 
     def __call__(self, frame: Frame, clock: StageClock) -> Detections:
         """Find the wanted objects of a frame."""
-        tensor, (scale_x, scale_y) = self._model.preprocessor.fit(frame.image)
+        preprocessor = self._model.preprocessor
+        tensor, (scale_x, scale_y) = preprocessor.fit(frame.image)
         clock.lap("preprocess")
         outputs = self._model.backend.invoke([tensor])
         clock.lap("detect", "detect_invoke")
         specs = self._model.bundle.manifest.outputs
         named = {spec.name: (output, spec) for spec, output in zip(specs, outputs, strict=True)}
-        found, scores, classes = self._decode(named, self._how, self._threshold, self._classes)
+        found, scores, classes = self._decode(named, self._how, preprocessor.width, self._threshold, self._classes)
         if len(scores) > MAX_CANDIDATES:
             best = np.argpartition(-scores, MAX_CANDIDATES)[:MAX_CANDIDATES]
             found, scores, classes = found[best], scores[best], classes[best]

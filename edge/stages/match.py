@@ -22,10 +22,16 @@ Bool = NDArray[np.bool_]
 
 NEAR_IOU = 0.3
 """Overlap from which a box may be a track just seen even if its shape jumped, half hidden, out of the gate."""
+WEAK_IOU = 0.5
+"""Overlap that a detection too weak to start a track must have with one it continues (ByteTrack's second
+association, arXiv:2110.06864, and its code)."""
 CLEAR_IOU = 0.1
 """Two detections that overlap by less show two individuals, each unmixed with the other."""
+LAST_CHANCE = 35.0
+"""What `motion.surprise` comes to in the very middle of the gate of a track unseen for 3 s. From there on place alone
+takes no detection; looks may."""
 CEILING = 1.0
-"""Price of leaving a track without a detection: that of one at the edge of the gate with a stranger's looks."""
+"""Price of leaving a track without a detection."""
 UNMEASURED = 0.5
 """Looks of a pair that was not measured count as half way between the same and a stranger."""
 STRANGE = 0.75
@@ -93,17 +99,19 @@ class _Table:
                 both = (getattr(self, field.name), getattr(other, field.name))
                 setattr(self, field.name, np.concatenate(both))
 
-    def see(self, rows: I64, detections: Detections, chosen: I64) -> None:
-        """Move the tracks in `rows` (S,) to the detections `chosen` (S,); all others missed one frame more."""
+    def see(self, rows: I64, places: F32, scores: F32) -> None:
+        """Move the tracks in `rows` (S,) to these places (S, 4), seen with these scores; the others missed a frame."""
         self.missed += 1
-        self.state[rows] = motion.update(self.state[rows], detections.boxes[chosen])
-        self.scores[rows] = detections.scores[chosen]
+        self.state[rows] = motion.update(self.state[rows], places)
+        self.scores[rows] = scores
         self.hits[rows] += 1
         self.missed[rows] = 0
         self.unseen_s[rows] = 0
 
     def remember(self, rows: I64, looks: F32, looked: Bool) -> None:
         """Blend the looks (S, D) of the tracks in `rows` (S,) into what is known of them, where they were taken."""
+        if not looked.any():
+            return
         rows, looks = rows[looked], looks[looked]
         keep = np.where(np.isfinite(self.unlooked_s[rows]), np.float32(MEMORY), np.float32(0))[:, None]
         self.looks[rows] = keep * self.looks[rows] + (1 - keep) * looks
@@ -143,6 +151,9 @@ class Match:
         empty = np.zeros(0, np.int64)
         self._tracks = _begin(empty, none, np.zeros((0, dim), np.float32), np.zeros(0, bool), empty)
         self._same, self._stranger = _Scale(), _Scale()
+        # What `plan` found out about the frame, for `update`: detections as places (N, 4), and for each track and
+        # detection whether they can belong together and what the place costs, (M, N).
+        self._places = np.zeros((0, 4), np.float32)
         self._possible = np.zeros((0, 0), bool)
         self._place = np.zeros((0, 0), np.float32)
 
@@ -152,19 +163,19 @@ class Match:
         self._gate(detections)
         tracks = self._tracks
         strong = detections.scores >= self._how.start_score
-        suitors = self._possible.sum(axis=0)
-        settled = strong & (suitors == 1)
-        waited = np.zeros(len(detections), np.float32)
-        if len(tracks):
+        if len(tracks) and len(strong):
+            suitors = self._possible.sum(axis=0)
             track = self._possible.argmax(axis=0)
-            known = (tracks.hits >= self._how.confirm) & np.isfinite(tracks.unlooked_s) & (tracks.missed == 0)
-            settled &= (known & (self._possible.sum(axis=1) == 1))[track]
-            waited = tracks.unlooked_s[track]
-        unsettled = np.flatnonzero(strong & ~settled)
-        unsettled = unsettled[np.argsort(suitors[unsettled] > 0, kind="stable")]  # the new ones first
-        calm = np.flatnonzero(settled)
-        calm = calm[np.argsort(-waited[calm], kind="stable")]
-        return Plan(np.concatenate([unsettled, calm]).astype(np.int32), len(unsettled))
+            known = (tracks.missed == 0) & (tracks.hits >= self._how.confirm) & (tracks.unlooked_s < np.inf)
+            alone = known & (self._possible.sum(axis=1) == 1)
+            settled = strong & (suitors == 1) & alone[track]
+            calm = settled.nonzero()[0]
+            calm = calm[np.argsort(-tracks.unlooked_s[track[calm]], kind="stable")]
+            urgent = (strong & ~settled).nonzero()[0]
+            urgent = urgent[np.argsort(suitors[urgent] > 0, kind="stable")]  # the new ones first
+            return Plan(np.concatenate([urgent, calm]).astype(np.int32), len(urgent))
+        rows = strong.nonzero()[0].astype(np.int32)
+        return Plan(rows, len(rows))
 
     def update(self, detections: Detections, rows: I32, embeddings: F32) -> Tracks:
         """Give the detections of the frame that `plan` saw to tracks, and begin new tracks.
@@ -176,26 +187,32 @@ class Match:
         """
         tracks = self._tracks
         looks = np.zeros((len(detections), tracks.looks.shape[1]), np.float32)
-        looks[rows] = embeddings
         looked = np.zeros(len(detections), bool)
-        looked[rows] = True
+        looks[rows], looked[rows] = embeddings, True
         distance = self._distances(looks, looked)
         column_of = assign(self._cost(distance), CEILING)
-        seen = np.flatnonzero(column_of != NO_DETECTION)
+        found = column_of != NO_DETECTION
+        seen = found.nonzero()[0]
         chosen = column_of[seen]
         measured = np.full(len(tracks), np.nan, np.float32)
         measured[seen] = distance[seen, chosen]
-        self._learn(detections, looks, looked, measured)
-        tracks.see(seen, detections, chosen)
+        if len(rows):
+            self._learn(detections, looks, looked, measured)
+        tracks.see(seen, self._places[chosen], detections.scores[chosen])
         tracks.remember(seen, looks[chosen], looked[chosen])
-        alive = (column_of != NO_DETECTION) | (tracks.hits >= self._how.confirm)  # an unconfirmed one dies at once
+        alive = found | (tracks.hits >= self._how.confirm)  # an unconfirmed one dies at once
         tracks.keep(alive)
-        fresh = self._fresh(detections, chosen)
-        ids = np.arange(self._next_id, self._next_id + len(fresh), dtype=np.int64)
-        self._next_id += len(fresh)
-        tracks.extend(_begin(ids, detections, looks, looked, fresh))
-        detection = np.concatenate([column_of[alive], fresh]).astype(np.int32)
-        return self._report(detection, np.concatenate([measured[alive], np.full(len(fresh), np.nan, np.float32)]))
+        detection, measured = column_of[alive].astype(np.int32), measured[alive]
+        free = detections.scores >= self._how.start_score
+        free[chosen] = False
+        if free.any():
+            fresh = free.nonzero()[0]
+            ids = np.arange(self._next_id, self._next_id + len(fresh))
+            tracks.extend(_begin(ids, detections, looks, looked, fresh))
+            self._next_id += len(fresh)
+            detection = np.concatenate([detection, fresh.astype(np.int32)])
+            measured = np.concatenate([measured, np.full(len(fresh), np.nan, np.float32)])
+        return self._report(detection, measured)
 
     def _move(self, frame: Frame) -> None:
         """Predict all tracks to the frame's time; forget those out of the picture or unseen for too long."""
@@ -208,46 +225,49 @@ class Match:
         tracks.unseen_s += np.float32(seconds)
         tracks.unlooked_s += np.float32(seconds)
         rows, columns = frame.image.shape[:2]
-        inside = boxes.area(boxes.clip(motion.boxes(tracks.state), columns, rows)) > 0
+        inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), columns, rows)
         tracks.keep(inside & (tracks.unseen_s <= self._how.keep_ms / 1e3))
 
     def _gate(self, detections: Detections) -> None:
-        """Find which detection may belong to which track, and how well its place fits, 0 to 1."""
+        """Find which detection may belong to which track, and what its place costs."""
         tracks = self._tracks
-        overlap = boxes.iou(motion.boxes(tracks.state), detections.boxes)
-        unlikely = motion.mahalanobis2(tracks.state, detections.boxes) / np.float32(motion.GATE)
+        self._places = boxes.xyxy_to_cxcywh(detections.boxes)
+        overlap = boxes.iou(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), detections.boxes)
+        squared, widened = motion.surprise(tracks.state, self._places)
         near = (overlap >= NEAR_IOU) & (tracks.missed == 0)[:, None]
-        same_class = tracks.classes[:, None] == detections.classes[None]
-        self._possible = ((unlikely <= 1) | near) & same_class
-        self._place = np.minimum(unlikely, 1 - overlap)
+        same_class = tracks.classes[:, None] == detections.classes
+        enough = (overlap >= WEAK_IOU) | (detections.scores >= self._how.start_score)
+        self._possible = ((squared <= motion.GATE) | near) & same_class & enough
+        place = (squared + widened) * np.float32(1 / LAST_CHANCE)
+        self._place = np.where(near, np.minimum(place, 1 - overlap), place)
 
     def _distances(self, looks: F32, looked: Bool) -> F32:
         """Measure (M, N) distances of looks where a pair is possible and both are known; NaN elsewhere."""
-        known = np.isfinite(self._tracks.unlooked_s)
-        pairs = np.nonzero(self._possible & known[:, None] & looked[None])
         distance = np.full(self._possible.shape, np.nan, np.float32)
+        known = self._tracks.unlooked_s < np.inf
+        pairs = (self._possible & known[:, None] & looked).nonzero()
         if len(pairs[0]):
             distance[pairs] = self._measure(self._tracks.looks, looks, pairs)
         return distance
 
     def _cost(self, distance: F32) -> NDArray[np.float64]:
         """Blend place and looks to a cost (M, N), inf where a pair is impossible."""
-        lost = (self._tracks.unseen_s > self._how.coast_ms / 1e3)[:, None]
         possible = self._possible
         cost = self._place.astype(np.float64)
         gap = self._stranger.mean - self._same.mean
         if min(self._same.count, self._stranger.count) >= ENOUGH and gap > 0:
-            looks = np.clip((distance - self._same.mean) / gap, 0, 1.5)
-            looks = np.where(np.isnan(looks), UNMEASURED, looks)
-            cost = (1 - self._how.appearance) * cost + self._how.appearance * looks
-            possible = possible & ~(lost & ((looks >= STRANGE) | np.isnan(distance)))
+            lost = (self._tracks.unseen_s > self._how.coast_ms / 1e3)[:, None]
+            unknown = np.isnan(distance)
+            looks = np.where(unknown, UNMEASURED, (distance - self._same.mean) / gap)
+            cost = (1 - self._how.appearance) * cost + self._how.appearance * np.maximum(looks, 0)
+            possible = possible & ~(lost & (unknown | (looks >= STRANGE)))
         return np.where(possible, cost, np.inf)
 
     def _learn(self, detections: Detections, looks: F32, looked: Bool, measured: F32) -> None:
         """Take in what the same and what strangers look like: pairs that place alone makes sure of."""
         alone = (self._possible.sum(axis=1) == 1) & (self._tracks.missed == 0)
-        self._same.learn(measured[alone & np.isfinite(measured)])
-        rows = np.flatnonzero(looked)
+        self._same.learn(measured[alone & (measured == measured)])  # NaN = not measured
+        rows = looked.nonzero()[0]
         apart = np.triu(boxes.iou(detections.boxes[rows], detections.boxes[rows]) < CLEAR_IOU, 1)
         apart &= detections.classes[rows][:, None] == detections.classes[rows][None]
         first, second = np.nonzero(apart)
@@ -255,23 +275,17 @@ class Match:
         if len(first):
             self._stranger.learn(self._measure(looks, looks, (rows[first[few]], rows[second[few]])))
 
-    def _fresh(self, detections: Detections, chosen: I64) -> I64:
-        """Return the detections (F,) that begin tracks: the strong ones that no track was given."""
-        free = detections.scores >= self._how.start_score
-        free[chosen] = False
-        return np.flatnonzero(free)
-
     def _report(self, detection: I32, measured: F32) -> Tracks:
         """Make the frame's value: confirmed tracks, seen or coasting."""
         tracks = self._tracks
-        shown = (tracks.hits >= self._how.confirm) & (tracks.unseen_s <= self._how.coast_ms / 1e3)
+        shown = ((tracks.hits >= self._how.confirm) & (tracks.unseen_s <= self._how.coast_ms / 1e3)).nonzero()[0]
         return Tracks(
             ids=tracks.ids[shown],
-            boxes=motion.boxes(tracks.state[shown]),
+            boxes=boxes.cxcywh_to_xyxy(tracks.state[shown, motion.POSITION]),
             scores=tracks.scores[shown],
             classes=tracks.classes[shown],
             detection=detection[shown],
-            identity=np.full(int(shown.sum()), UNKNOWN, np.int64),
+            identity=np.full(len(shown), UNKNOWN),
             distance=measured[shown],
         )
 
@@ -281,7 +295,7 @@ def _begin(ids: I64, detections: Detections, looks: F32, looked: Bool, rows: I64
     n = len(rows)
     return _Table(
         ids=ids,
-        state=motion.start(detections.boxes[rows]),
+        state=motion.start(boxes.xyxy_to_cxcywh(detections.boxes[rows])),
         scores=detections.scores[rows],
         classes=detections.classes[rows],
         hits=np.ones(n, np.int32),

@@ -1,0 +1,92 @@
+"""What every sink is, and the checks of an output path that they share."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from edge.errors import ConfigError
+from edge.types import FrameResult
+
+Opened = TypeVar("Opened", bound="Sink")
+
+
+class Sink(Protocol):
+    """Somewhere that results go. Made by `open_sink`.
+
+    Attributes:
+        wants_stop: True once nobody looks any more: the window was closed, or the reader of standard output has gone.
+            The loop then ends as it does at the end of a video. A sink that wants to stop may still be written to.
+    """
+
+    wants_stop: bool
+
+    def write(self, result: FrameResult) -> None:
+        """Take one frame's result. Does not write to the arrays in it.
+
+        Raises:
+            ConfigError: the place can take no more (disk full). What was written before stays readable.
+        """
+
+    def close(self) -> None:
+        """Finish the output so that other programs can read it. May be called twice.
+
+        Raises:
+            ConfigError: the output could not be finished.
+        """
+
+    def __enter__(self: Opened) -> Opened:
+        """Return the sink itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the sink."""
+
+
+def named_path(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:PATH", which names a file, there or not, in a folder that is there.
+
+    Raises:
+        ConfigError: no path, no such folder, or a folder of that name.
+    """
+    if not rest:
+        kind = uri.partition(":")[0]
+        raise ConfigError(f"sink {uri}: want a path, got none; write {kind}:PATH")
+    path = Path(rest).expanduser()
+    try:
+        if path.is_dir():
+            raise ConfigError(f"sink {uri}: want a file, got a folder; add a file name")
+        if not path.parent.is_dir():
+            raise ConfigError(f"sink {uri}: want an existing folder, got no {path.parent}; make it first")
+    except OSError as error:
+        raise unwritable(uri, error) from error
+    return path
+
+
+def writable_path(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:PATH" once it is sure that a file can be made there; nothing is left or changed.
+
+    Raises:
+        ConfigError: as `named_path`, or no right to write.
+    """
+    path = named_path(uri, rest)
+    try:
+        there = path.exists()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))  # only trying tells, on every file system
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise unwritable(uri, error) from error
+    return path
+
+
+def unwritable(uri: str, error: OSError) -> ConfigError:
+    """Make the sentence for a place that refuses to be written."""
+    return ConfigError(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
+
+
+def class_name(labels: Sequence[str], index: int) -> str:
+    """Return the label of a class, or its number where the bundle names none."""
+    return labels[index] if 0 <= index < len(labels) else str(index)
