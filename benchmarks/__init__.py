@@ -1,1 +1,1 @@
-"""What `make bench` runs: the limit and the peers, side by side in one process run."""
+"""What `make bench` runs: the limit and the peers, side by side in one run."""
