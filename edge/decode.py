@@ -19,9 +19,7 @@ Candidates = tuple[F32, F32, I32]
 """Boxes (N, 4) xyxy pixels of the input tensor, scores (N,), classes (N,); in no order, before suppression."""
 
 
-def nanodet(
-    outputs: Mapping[str, Output], how: Decoder, width: int, threshold: float, classes: I32
-) -> Candidates:
+def nanodet(outputs: Mapping[str, Output], how: Decoder, width: int, threshold: float, classes: I32) -> Candidates:
     """Decode the raw heads of a NanoDet: `cls_<stride>` (1, cells, classes) and `reg_<stride>` (1, cells, 4 * bins).
 
     A side's distance from the cell's centre is the mean of a softmax over `bins`, in strides ("Generalized Focal

@@ -43,9 +43,7 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         model_file="model.json",
         model_sha256="",
         inputs=(TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 3)),),
-        outputs=tuple(
-            TensorSpec(name=n, dtype="float32", shape=o.shape) for n, o in zip(names, outputs, strict=True)
-        ),
+        outputs=tuple(TensorSpec(name=n, dtype="float32", shape=o.shape) for n, o in zip(names, outputs, strict=True)),
         preprocess=Preprocess(fit="letterbox" if task == "detect" else "stretch", pad_value=0),
         golden=Golden(sha256="", max_error=1e-6, why="the same arithmetic on every machine"),
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
@@ -53,9 +51,7 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         decoder=Decoder(name="boxes", threshold=0.5) if task == "detect" else None,
         embedding=Embedding(dim=48, unit_length=False) if task == "embed" else None,
     )
-    return write_bundle(
-        folder / manifest.name, manifest, msgspec.json.encode(program), make_golden(image, outputs)
-    )
+    return write_bundle(folder / manifest.name, manifest, msgspec.json.encode(program), make_golden(image, outputs))
 
 
 @pytest.fixture

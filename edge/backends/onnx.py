@@ -79,4 +79,3 @@ def _check(bundle: Bundle, kind: str, tensors: Sequence[Any]) -> None:
     want = {spec.name: (spec.dtype, spec.shape) for spec in specs}
     if any(got.get(name) != value for name, value in want.items()) or (kind == "input" and len(got) != len(want)):
         raise BundleError(f"bundle {bundle.path}: want {kind}s {want}, got {got}; convert it again")
-

@@ -14,7 +14,7 @@ from edge.types import Frame
 MAX_BAD = 30
 """Pictures in a row that may be undecodable (a JPEG damaged on the USB wire) before the camera counts as lost."""
 PLAUSIBLE_NS = 2_000_000_000
-"""The driver's time stamp is believed if it lies at most this far in the past on the monotonic clock."""
+"""The driver's time stamp is believed if it lies at most this far from now on the monotonic clock."""
 
 
 class Camera:
@@ -79,7 +79,7 @@ class Camera:
         free of the jitter of our thread. OpenCV gives that stamp as "position".
         """
         stamp_ns = int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-        if not 0 <= t_capture_ns - stamp_ns < PLAUSIBLE_NS:
+        if abs(t_capture_ns - stamp_ns) > PLAUSIBLE_NS:
             stamp_ns = t_capture_ns
         self._first_ns = stamp_ns if self._first_ns is None else self._first_ns
         self._last_ns = max(self._last_ns, stamp_ns - self._first_ns)

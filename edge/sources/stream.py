@@ -17,7 +17,9 @@ PATIENCE_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 """Pause before each attempt: doubled every time, so that a camera that reboots is not flooded."""
 DECODER_THREADS = 1
-"""FFmpeg's decoder threads work on different frames and so hold back one frame each: latency, not speed."""
+"""Each further decoder thread of FFmpeg holds back one frame. Measured over RTSP at 25 fps, from encoder to `read`:
+124 ms with 1 thread, 166 with 2, 248 with 4, 409 with 8 (OpenCV takes as many as there are cores). A stream that is
+too heavy for one core falls behind: use the camera's smaller sub-stream."""
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ def edge_run(tmp_path: Path, detector: Bundle, embedder: Bundle) -> Command:
 
     def command(*words: object, bundles: bool = True) -> subprocess.CompletedProcess[str]:
         given = ["--detector", detector.path, "--embedder", embedder.path] if bundles else []
-        environment = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": os.getcwd()}
+        environment = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(Path.cwd())}
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
         return subprocess.run(
@@ -206,7 +206,8 @@ def test_a_bundle_with_one_byte_changed_is_refused(edge_run: Command, detector: 
 
 
 def test_a_bundle_of_the_wrong_task_is_refused(edge_run: Command, embedder: Bundle, squares_video: Make) -> None:
-    done = edge_run("--source", squares_video(3), "--detector", embedder.path, "--embedder", embedder.path, bundles=False)
+    wrong = ("--detector", embedder.path, "--embedder", embedder.path)
+    done = edge_run("--source", squares_video(3), *wrong, bundles=False)
     refused(done, 3, "'detect'", "'embed'")
 
 
@@ -230,4 +231,5 @@ def test_a_signal_ends_the_run_after_the_frame_in_hand(
     written = len(lines(out))
     assert 5 <= written < 60
     capture = cv2.VideoCapture(str(film))
-    assert sum(capture.read()[0] for _ in range(written + 5)) == written, "the film was closed and plays"
+    # The film keeps the source's time: a dropped frame is filled by its neighbour.
+    assert written <= sum(capture.read()[0] for _ in range(60)) <= 60, "the film was closed and plays"

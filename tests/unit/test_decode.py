@@ -40,8 +40,7 @@ def slow_nanodet(arrays: dict[str, np.ndarray], strides: list[int], bins: int, t
 
 def as_set(candidates: tuple[np.ndarray, np.ndarray, np.ndarray]) -> set[tuple]:
     return {
-        (int(k), round(float(s), 4), *(round(float(v), 1) for v in box))
-        for box, s, k in zip(*candidates, strict=True)
+        (int(k), round(float(s), 4), *(round(float(v), 1) for v in box)) for box, s, k in zip(*candidates, strict=True)
     }
 
 

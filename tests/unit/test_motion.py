@@ -2,6 +2,7 @@ import numpy as np
 
 from edge import motion
 
+
 def textbook(states: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """A Kalman filter in matrices, for one coordinate: predict with F and Q, update with H and R, for each seen."""
     first, *rest = states

@@ -1,0 +1,47 @@
+"""TensorFlow's and LiteRT's chatter, kept off the screen and shown when it explains a failure.
+
+Their C++ parts write to file descriptor 2, past Python's `sys.stderr`; only turning the descriptor itself helps.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edge.errors import EdgeError
+
+_SHOWN = 2000
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what is written to the standard error; print its end if the block dies of an unforeseen error."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        except EdgeError:
+            failed = False
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(screen, 2)
+            os.close(screen)
+            if failed:
+                held.seek(0, os.SEEK_END)
+                held.seek(max(0, held.tell() - _SHOWN))
+                sys.stderr.write(held.read().decode(errors="replace"))
+
+
+def hush_tensorflow() -> None:
+    """Ask TensorFlow and tf2onnx to report errors only; call before the first import of TensorFlow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
+    for name in ("tensorflow", "absl", "tf2onnx", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,47 @@
+"""Fetch real weights, pictures and films, and tell their licences: `python -m models`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import EdgeError
+from models.weights import ASSETS, CACHE, fetch, licence_table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "licences":
+        print(licence_table(), end="")
+        return 0
+    names = list(ASSETS) if options.all else options.names
+    if not names:
+        for name, asset in ASSETS.items():
+            print(f"{name:20} {asset.package.megabytes:4} MB  {asset.purpose}")
+        return 0
+    try:
+        for name in names:
+            print(fetch(name, options.cache))
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; what was complete is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetching = commands.add_parser("fetch", help="download and verify; without names, list what there is")
+    fetching.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ASSETS))
+    fetching.add_argument("--all", action="store_true", help="everything in the list")
+    fetching.add_argument("--cache", type=Path, default=CACHE, help="folder to keep it in (default: %(default)s)")
+    commands.add_parser("licences", help="print a Markdown table of what can be fetched and its terms")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
