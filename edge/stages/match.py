@@ -110,8 +110,6 @@ class _Table:
 
     def remember(self, rows: I64, looks: F32, looked: Bool) -> None:
         """Blend the looks (S, D) of the tracks in `rows` (S,) into what is known of them, where they were taken."""
-        if not looked.any():
-            return
         rows, looks = rows[looked], looks[looked]
         keep = np.where(np.isfinite(self.unlooked_s[rows]), np.float32(MEMORY), np.float32(0))[:, None]
         self.looks[rows] = keep * self.looks[rows] + (1 - keep) * looks
@@ -198,8 +196,8 @@ class Match:
         measured[seen] = distance[seen, chosen]
         if len(rows):
             self._learn(detections, looks, looked, measured)
+            tracks.remember(seen, looks[chosen], looked[chosen])
         tracks.see(seen, self._places[chosen], detections.scores[chosen])
-        tracks.remember(seen, looks[chosen], looked[chosen])
         alive = found | (tracks.hits >= self._how.confirm)  # an unconfirmed one dies at once
         tracks.keep(alive)
         detection, measured = column_of[alive].astype(np.int32), measured[alive]
@@ -224,9 +222,10 @@ class Match:
         tracks.state = motion.predict(tracks.state, seconds)
         tracks.unseen_s += np.float32(seconds)
         tracks.unlooked_s += np.float32(seconds)
-        rows, columns = frame.image.shape[:2]
-        inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), columns, rows)
-        tracks.keep(inside & (tracks.unseen_s <= self._how.keep_ms / 1e3))
+        if tracks.missed.any():
+            rows, columns = frame.image.shape[:2]
+            inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), columns, rows)
+            tracks.keep((tracks.missed == 0) | (inside & (tracks.unseen_s <= self._how.keep_ms / 1e3)))
 
     def _gate(self, detections: Detections) -> None:
         """Find which detection may belong to which track, and what its place costs."""
@@ -235,15 +234,19 @@ class Match:
         overlap = boxes.iou(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), detections.boxes)
         squared, widened = motion.surprise(tracks.state, self._places)
         near = (overlap >= NEAR_IOU) & (tracks.missed == 0)[:, None]
-        same_class = tracks.classes[:, None] == detections.classes
-        enough = (overlap >= WEAK_IOU) | (detections.scores >= self._how.start_score)
-        self._possible = ((squared <= motion.GATE) | near) & same_class & enough
+        self._possible = (squared <= motion.GATE) | near
+        self._possible &= tracks.classes[:, None] == detections.classes
+        strong = detections.scores >= self._how.start_score
+        if not strong.all():
+            self._possible &= strong | (overlap >= WEAK_IOU)
         place = (squared + widened) * np.float32(1 / LAST_CHANCE)
         self._place = np.where(near, np.minimum(place, 1 - overlap), place)
 
     def _distances(self, looks: F32, looked: Bool) -> F32:
         """Measure (M, N) distances of looks where a pair is possible and both are known; NaN elsewhere."""
         distance = np.full(self._possible.shape, np.nan, np.float32)
+        if not looked.any():
+            return distance
         known = self._tracks.unlooked_s < np.inf
         pairs = (self._possible & known[:, None] & looked).nonzero()
         if len(pairs[0]):

@@ -48,7 +48,7 @@ def test_a_zip_is_installed_whole_or_not_at_all(detector: Bundle, tmp_path: Path
     assert [b.path.name for b in find_bundles(home)] == ["fake-detect"]
     broken = tmp_path / "broken.zip"
     broken.write_bytes(archive.read_bytes()[:-200])
-    with pytest.raises(BundleError, match="want a .zip"):
+    with pytest.raises(BundleError, match=r"want a \.zip"):
         install_bundle(broken, home)
     assert sorted(p.name for p in home.iterdir()) == ["fake-detect"]
 
