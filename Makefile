@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: convert  ## from nothing: install, fetch, convert, and run the loop over a real video
 	@mkdir -p build/demo
 	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
-	$(BIN)/edge-run --source "$$film" --classes person --sink jsonl:build/demo/result.jsonl \
+	$(BIN)/edge-run --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
 	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
 	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
