@@ -32,6 +32,10 @@ SCORE = 0.2
 """Low enough that many frames of the film have 10 detections; all of them are embedded."""
 
 
+FRAMES = 250
+"""Length of the run; enough for a median, short enough for a slow machine."""
+
+
 class Watch:
     """A sink that runs the models of each frame alone and notes both times."""
 
@@ -83,7 +87,7 @@ def main() -> None:
         detect, embed = Detect(detector, ("person",), SCORE), Embed(embedder)
         match = Match(Track(start_score=SCORE), embed.metric, embed.dim)
         profiler = Profiler(10**12)
-        run(film, detect, embed, match, [watch], Budget(10**12, embed.crop_ns), profiler, threading.Event())
+        run(film, detect, embed, match, [watch], Budget(10**12, embed.crop_ns), profiler, threading.Event(), FRAMES)
     spent, extra, bare = (statistics.median(column) for column in zip(*watch.rows, strict=True))
     names = f"{paths[0].name} + 10 x {paths[1].name}"
     print(f"\nloop beside bare invokes: {names}, 2 threads, {len(watch.rows)} frames")

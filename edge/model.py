@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.backends import Backend, open_backend, runtime_installed
+from edge.backends import BACKENDS, Backend, open_backend, runtime_installed
 from edge.bundle import Bundle, Task, find_bundles, read_bundle
 from edge.errors import BundleError
 from edge.golden import check_golden
@@ -60,7 +60,7 @@ def open_model(path: Path, task: Task | None, threads: int) -> Model:
 def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
     """Choose the bundle for a task when none is named: the first folder that has one for a runtime installed here.
 
-    Within a folder, a bundle that its recipe marks as preferred comes first, then the order of names.
+    Within a folder, a bundle that its recipe marks as preferred comes first, then the order of `BACKENDS`, then of names.
 
     Raises:
         BundleError: there is none; the message says how to get one.
@@ -70,7 +70,7 @@ def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
         found = [bundle for bundle in find_bundles(folder) if bundle.manifest.task == task]
         usable = [bundle for bundle in found if runtime_installed(bundle.manifest.runtime)]
         if usable:
-            return min(usable, key=lambda bundle: (not bundle.manifest.preferred, bundle.path.name)).path
+            return min(usable, key=_rank).path
         unusable += [bundle.manifest.runtime for bundle in found]
     if unusable:
         raise BundleError(
@@ -81,3 +81,8 @@ def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
         f"default bundle: want one for '{task}' in {' or '.join(map(str, folders))}, got none; run 'make convert' "
         "on a workstation and 'edge bundle install FILE.zip' here, or name a bundle with its flag"
     )
+
+
+def _rank(bundle: Bundle) -> tuple[bool, int, str]:
+    manifest = bundle.manifest
+    return not manifest.preferred, list(BACKENDS).index(manifest.runtime), bundle.path.name
