@@ -60,7 +60,7 @@ def open_model(path: Path, task: Task | None, threads: int) -> Model:
 def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
     """Choose the bundle for a task when none is named: the first folder that has one for a runtime installed here.
 
-    Within a folder, a bundle that its recipe marks as preferred comes first, then the order of `BACKENDS`, then of names.
+    Within a folder, one that its recipe marks as preferred comes first, then the order of `BACKENDS`, then of names.
 
     Raises:
         BundleError: there is none; the message says how to get one.
