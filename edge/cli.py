@@ -129,7 +129,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
         outputs.append(enter(_Progress(source, config.frames)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
-        stop = enter(_stop_on_signal())
+        stop = enter(_stop_on_signal(source))
         open_things.callback(_print_profile, profiler, source, flags.profile)
         run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
     return 128 + stop.signal if stop.signal else 0
@@ -187,9 +187,10 @@ class _Progress:
 class _Stop:
     """A request to stop: the first signal ends the run after the frame in hand, a second one at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
         self.event = threading.Event()
         self.signal = 0
+        self._source = source
 
     def request(self, number: int, _: FrameType | None) -> None:
         """Handle a signal."""
@@ -197,12 +198,14 @@ class _Stop:
             raise KeyboardInterrupt
         self.signal = number
         self.event.set()
+        if self._source.live:
+            self._source.close()  # the loop may be waiting for a frame that never comes
 
 
 @contextlib.contextmanager
-def _stop_on_signal() -> Iterator[_Stop]:
+def _stop_on_signal(source: Source) -> Iterator[_Stop]:
     """Let Ctrl-C and SIGTERM end the loop instead of the process."""
-    stop = _Stop()
+    stop = _Stop(source)
     before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop

@@ -152,9 +152,8 @@ def _run(command: Sequence[str], folder: Path) -> None:
     ):  # fmt: skip
         try:
             output = _wait(process, clock.refresh)
-        except BaseException:
-            process.kill()
-            raise
+        finally:
+            process.kill()  # of an interrupted run; one that has ended is not touched
     if process.returncode:
         raise _ClientError(
             f"{name}: want success, got exit code {process.returncode} ({_complaint(output)}); "

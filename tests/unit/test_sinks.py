@@ -283,6 +283,7 @@ def test_png_is_the_last_frame(tmp_path):
 def test_null_takes_everything():
     with opened("null:") as sink:
         sink.write(result())
+        assert not sink.wants_stop
 
 
 def test_window_without_a_display(monkeypatch):
