@@ -1,8 +1,10 @@
 """Streams from real servers on this machine: MJPEG over HTTP, and RTSP where GStreamer's server is installed."""
 
 import contextlib
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -248,3 +250,23 @@ def test_rtsp_slow_reader_gets_fresh_frames():
         assert read_ns - frame.t_capture_ns < 300_000_000  # OpenCV alone hands out what it kept meanwhile
         assert frame.index - first.index > 10
         assert source.dropped == frame.index - first.index - 1
+
+
+def test_one_ctrl_c_ends_a_run_that_waits_for_a_lost_stream(camera, detector, embedder, tmp_path):
+    code = "import sys; from edge.cli import main_run; sys.exit(main_run())"
+    out = tmp_path / "out.jsonl"
+    words = ["--source", camera.url, "--detector", detector.path, "--embedder", embedder.path, "--sink", f"jsonl:{out}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        wait_until(lambda: out.exists() and len(out.read_text().splitlines()) >= 3, 20)
+        camera.broken.set()  # from here on every attempt to connect again is refused, for 30 s
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=15)[1]  # half of the stream's patience
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in said
+    assert "capture_wait" in said
