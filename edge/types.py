@@ -23,6 +23,8 @@ UNKNOWN = -1
 
 def _check(name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Raise ValueError unless the array has this dtype and shape; None in `shape` means any length."""
+    if array.dtype == dtype and array.shape == shape:
+        return
     fits = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=False))
     if array.dtype != dtype or not fits:
         want = ", ".join("N" if n is None else str(n) for n in shape)

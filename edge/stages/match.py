@@ -63,7 +63,7 @@ class _Table:
 
     Attributes:
         ids: int64 (M,).
-        state: float32 (M, 5, 4), see `edge.motion`.
+        state: float32 (5, 4, M), see `edge.motion`; the only field with the tracks along its last axis.
         scores: float32 (M,) of the last detection.
         classes: int32 (M,).
         hits: int32 (M,) frames in which it was seen.
@@ -90,19 +90,20 @@ class _Table:
         """Drop the rows that the mask (M,) does not choose."""
         if not mask.all():
             for field in fields(self):
-                setattr(self, field.name, getattr(self, field.name)[mask])
+                values = getattr(self, field.name)
+                setattr(self, field.name, values[..., mask] if field.name == "state" else values[mask])
 
     def extend(self, other: "_Table") -> None:
         """Add the rows of another table."""
         if len(other):
             for field in fields(self):
                 both = (getattr(self, field.name), getattr(other, field.name))
-                setattr(self, field.name, np.concatenate(both))
+                setattr(self, field.name, np.concatenate(both, axis=-1 if field.name == "state" else 0))
 
     def see(self, rows: I64, places: F32, scores: F32) -> None:
-        """Move the tracks in `rows` (S,) to these places (S, 4), seen with these scores; the others missed a frame."""
+        """Move the tracks in `rows` (S,) to these places (4, S), seen with these scores; the others missed a frame."""
         self.missed += 1
-        self.state[rows] = motion.update(self.state[rows], places)
+        self.state[..., rows] = motion.update(self.state[..., rows], places)
         self.scores[rows] = scores
         self.hits[rows] += 1
         self.missed[rows] = 0
@@ -149,9 +150,9 @@ class Match:
         empty = np.zeros(0, np.int64)
         self._tracks = _begin(empty, none, np.zeros((0, dim), np.float32), np.zeros(0, bool), empty)
         self._same, self._stranger = _Scale(), _Scale()
-        # What `plan` found out about the frame, for `update`: detections as places (N, 4), and for each track and
+        # What `plan` found out about the frame, for `update`: detections as places (4, N), and for each track and
         # detection whether they can belong together and what the place costs, (M, N).
-        self._places = np.zeros((0, 4), np.float32)
+        self._places = np.zeros((4, 0), np.float32)
         self._possible = np.zeros((0, 0), bool)
         self._place = np.zeros((0, 0), np.float32)
 
@@ -197,7 +198,7 @@ class Match:
         if len(rows):
             self._learn(detections, looks, looked, measured)
             tracks.remember(seen, looks[chosen], looked[chosen])
-        tracks.see(seen, self._places[chosen], detections.scores[chosen])
+        tracks.see(seen, self._places[:, chosen], detections.scores[chosen])
         alive = found | (tracks.hits >= self._how.confirm)  # an unconfirmed one dies at once
         tracks.keep(alive)
         detection, measured = column_of[alive].astype(np.int32), measured[alive]
@@ -224,14 +225,14 @@ class Match:
         tracks.unlooked_s += np.float32(seconds)
         if tracks.missed.any():
             rows, columns = frame.image.shape[:2]
-            inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), columns, rows)
+            inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[motion.POSITION]), columns, rows)
             tracks.keep((tracks.missed == 0) | (inside & (tracks.unseen_s <= self._how.keep_ms / 1e3)))
 
     def _gate(self, detections: Detections) -> None:
         """Find which detection may belong to which track, and what its place costs."""
         tracks = self._tracks
         self._places = boxes.xyxy_to_cxcywh(detections.boxes)
-        overlap = boxes.iou(boxes.cxcywh_to_xyxy(tracks.state[:, motion.POSITION]), detections.boxes)
+        overlap = boxes.iou(boxes.cxcywh_to_xyxy(tracks.state[motion.POSITION]), detections.boxes)
         squared, widened = motion.surprise(tracks.state, self._places)
         near = (overlap >= NEAR_IOU) & (tracks.missed == 0)[:, None]
         self._possible = (squared <= motion.GATE) | near
@@ -284,7 +285,7 @@ class Match:
         shown = ((tracks.hits >= self._how.confirm) & (tracks.unseen_s <= self._how.coast_ms / 1e3)).nonzero()[0]
         return Tracks(
             ids=tracks.ids[shown],
-            boxes=boxes.cxcywh_to_xyxy(tracks.state[shown, motion.POSITION]),
+            boxes=boxes.cxcywh_to_xyxy(tracks.state[motion.POSITION][:, shown]),
             scores=tracks.scores[shown],
             classes=tracks.classes[shown],
             detection=detection[shown],

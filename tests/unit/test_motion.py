@@ -7,7 +7,7 @@ def textbook(states: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.n
     """A Kalman filter in matrices, for one coordinate: predict with F and Q, update with H and R, for each seen."""
     first, *rest = states
     size = 100.0  # boxes of 100 x 100
-    place, push, speed = (float(c[0]) for c in (motion.MEASURED, motion.ACCELERATION, motion.FIRST_VELOCITY))
+    place, push, speed = (float(c[0, 0]) for c in (motion.MEASURED, motion.ACCELERATION, motion.FIRST_VELOCITY))
     x, p = np.array([first, 0.0]), np.diag([(place * size) ** 2, (speed * size) ** 2])
     f = np.array([[1, seconds], [0, 1]])
     q = (push * size) ** 2 * np.array([[seconds**4 / 4, seconds**3 / 2], [seconds**3 / 2, seconds**2]])
@@ -21,7 +21,7 @@ def textbook(states: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.n
 
 
 def place_at(x: float) -> np.ndarray:
-    return np.array([[x, 300, 100, 100]], np.float32)
+    return np.array([[x], [300], [100], [100]], np.float32)
 
 
 def test_it_is_the_kalman_filter_of_the_textbook() -> None:
@@ -30,18 +30,18 @@ def test_it_is_the_kalman_filter_of_the_textbook() -> None:
     for x in path[1:]:
         state = motion.update(motion.predict(state, 0.1), place_at(x))
     mean, covariance = textbook(path, 0.1)
-    got = state[0, :, 0]
+    got = state[:, 0, 0]
     np.testing.assert_allclose(got[:2], mean, rtol=1e-4)
     np.testing.assert_allclose(got[2:], [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rtol=1e-3)
 
 
 def test_one_long_step_predicts_the_place_of_many_short_ones() -> None:
     state = motion.start(place_at(100))
-    state[:, motion.VELOCITY] = 30
+    state[motion.VELOCITY] = 30
     short = state
     for _ in range(10):
         short = motion.predict(short, 0.05)
-    np.testing.assert_allclose(motion.predict(state, 0.5)[:, motion.POSITION], short[:, motion.POSITION], rtol=1e-4)
+    np.testing.assert_allclose(motion.predict(state, 0.5)[motion.POSITION], short[motion.POSITION], rtol=1e-4)
 
 
 def test_the_gate_opens_with_time_unseen() -> None:
@@ -54,8 +54,8 @@ def test_the_gate_opens_with_time_unseen() -> None:
 def test_surprise_is_the_log_likelihood_of_the_textbook() -> None:
     state = motion.predict(motion.start(place_at(100)), 0.5)
     squared, widened = motion.surprise(state, place_at(130))
-    variance = state[0, motion.VAR_POSITION].astype(float) + (motion.MEASURED * 100.0) ** 2
+    variance = state[motion.VAR_POSITION, :, 0].astype(float) + (motion.MEASURED[:, 0] * 100.0) ** 2
     off = np.array([30.0, 0, 0, 0])
     likelihood = np.exp(-(off**2) / variance / 2).prod() / np.sqrt(variance.prod())
-    best = 1 / np.sqrt(((motion.MEASURED * 100.0) ** 2).prod())
+    best = 1 / np.sqrt(((motion.MEASURED[:, 0] * 100.0) ** 2).prod())
     np.testing.assert_allclose(squared[0, 0] + widened[0, 0], -2 * np.log(likelihood / best), rtol=1e-4)
