@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.types import F32, I32
 
@@ -84,11 +83,4 @@ def cxcywh_to_xyxy(places: F32) -> F32:
     half = places[2:] * np.float32(0.5)
     result[:, :2] = (places[:2] - half).T
     result[:, 2:] = (places[:2] + half).T
-    return result
-
-
-def touches(boxes: F32, width: float, height: float) -> NDArray[np.bool_]:
-    """Tell which boxes (N, 4) have a part inside a picture of this size."""
-    x0, y0, x1, y1 = boxes.T
-    result: NDArray[np.bool_] = (x0 < width) & (y0 < height) & (x1 > 0) & (y1 > 0)
     return result

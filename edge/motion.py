@@ -48,10 +48,8 @@ def predict(state: F32, seconds: float) -> F32:
     step[POSITION, VELOCITY] = step[COVARIANCE, VAR_VELOCITY] = t
     step[VAR_POSITION, COVARIANCE], step[VAR_POSITION, VAR_VELOCITY] = 2 * t, t * t
     later: F32 = (step @ state.reshape(5, -1)).reshape(state.shape)
-    push = _PUSH * _area(state[POSITION])
-    later[VAR_POSITION] += push * np.float32(t**4 / 4)
-    later[COVARIANCE] += push * np.float32(t**3 / 2)
-    later[VAR_VELOCITY] += push * np.float32(t * t)
+    growth = np.array([t**4 / 4, t**3 / 2, t * t], np.float32)[:, None, None]
+    later[VAR_POSITION:] += growth * (_PUSH * _area(state[POSITION]))
     np.maximum(later[POSITION, 2:], 1, out=later[POSITION, 2:])
     return later
 

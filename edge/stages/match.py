@@ -214,7 +214,7 @@ class Match:
         return self._report(detection, measured)
 
     def _move(self, frame: Frame) -> None:
-        """Predict all tracks to the frame's time; forget those out of the picture or unseen for too long."""
+        """Predict all tracks to the frame's time; forget the unseen that left the picture or whose time is up."""
         seconds = 0.0 if self._last_ns is None else max(0.0, (frame.t_source_ns - self._last_ns) / 1e9)
         self._last_ns = frame.t_source_ns
         tracks = self._tracks
@@ -225,7 +225,8 @@ class Match:
         tracks.unlooked_s += np.float32(seconds)
         if tracks.missed.any():
             rows, columns = frame.image.shape[:2]
-            inside = boxes.touches(boxes.cxcywh_to_xyxy(tracks.state[motion.POSITION]), columns, rows)
+            x, y = tracks.state[motion.POSITION, :2]
+            inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
             tracks.keep((tracks.missed == 0) | (inside & (tracks.unseen_s <= self._how.keep_ms / 1e3)))
 
     def _gate(self, detections: Detections) -> None:
