@@ -1,100 +1,121 @@
 """The cheapest way to give every row at most one column: the linear assignment problem with a price for "none".
 
-Exact, in numpy alone: the shortest augmenting path method (R. Jonker and A. Volgenant, "A shortest augmenting
-path algorithm for dense and sparse linear assignment problems", Computing 38, 1987), started from the rows whose
-cheapest column nobody else wants. From frame to frame those are nearly all rows, so a call costs microseconds;
-the searches run only inside knots of rows that compete.
+Exact: the shortest augmenting path method (R. Jonker and A. Volgenant, "A shortest augmenting path algorithm for
+dense and sparse linear assignment problems", Computing 38, 1987), started from the rows whose cheapest column nobody
+else wants. From frame to frame those are nearly all rows; the searches run only inside knots of rows that compete.
+Few pairs are possible at all, so this is plain Python over those: an array operation on a knot of three rows costs
+more than the knot.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-
-NONE = -1
+import math
+from collections import Counter
+from collections.abc import Sequence
 
 
-def assign(cost: F64, limit: float) -> I64:
-    """Assign rows to columns at the lowest total cost, where a row without a column costs `limit`.
+def choose(rows: Sequence[int], columns: Sequence[int], costs: Sequence[float], limit: float) -> list[int]:
+    """Choose among possible pairs, no row and no column twice, at the lowest total cost.
 
     Args:
-        cost: float64 (rows, columns); an entry of `limit` or more, or inf, is never used.
+        rows: row of each pair.
+        columns: column of each pair; no two pairs have the same row and column.
+        costs: of each pair; one of `limit` or more, or inf, is never chosen.
         limit: finite price of leaving a row without a column.
 
     Returns:
-        int64 (rows,): the column of each row, or -1.
+        The chosen pairs, as positions in the three lists, ascending.
     """
-    rows, columns = cost.shape
-    column_of = np.full(rows, NONE, np.int64)
-    if rows == 0 or columns == 0:
-        return column_of
-    allowed = cost < limit
-    cheapest = np.where(allowed, cost, np.inf).argmin(axis=1)
-    alive = allowed.any(axis=1)
-    wanted = np.bincount(cheapest[alive], minlength=columns)
-    easy = alive & (wanted[cheapest] == 1)
-    column_of[easy] = cheapest[easy]
-    knot = np.flatnonzero(alive & ~easy)
-    if len(knot):
-        _untangle(cost, limit, column_of, knot)
-    return column_of
+    best: dict[int, int] = {}  # row -> its cheapest pair
+    for pair, row in enumerate(rows):
+        if costs[pair] < limit and (row not in best or costs[pair] < costs[best[row]]):
+            best[row] = pair
+    wanted = [columns[pair] for pair in best.values()]
+    if len(set(wanted)) == len(wanted):
+        return sorted(best.values())
+    knot, suitors = _Knot(rows, columns, costs, limit), Counter(wanted)
+    for pair in best.values():
+        if suitors[columns[pair]] == 1:
+            knot.take(pair)
+    for row, pair in best.items():
+        if suitors[columns[pair]] > 1:
+            knot.add(row)
+    return sorted(knot.pair_of_row.values())
 
 
-def _untangle(cost: F64, limit: float, column_of: I64, knot: I64) -> None:
-    """Add the rows of `knot` one by one along shortest augmenting paths; `column_of` is changed in place.
+class _Knot:
+    """An optimal choice for the rows so far, to which rows are added one by one.
 
     Every row also has a column of its own that stands for "none" and costs `limit`. A path that ends in one frees
     the real column it came through.
+
+    Attributes:
+        pair_of_row: row -> chosen pair.
+        pair_of_column: column -> chosen pair.
+        price: dual variable of each real column, 0 where missing; that of a "none" column stays 0.
     """
-    columns = cost.shape[1]
-    price = np.zeros(columns)  # dual variable of each real column; that of a "none" column stays 0
-    row_of = np.full(columns, NONE, np.int64)
-    taken = np.flatnonzero(column_of != NONE)
-    row_of[column_of[taken]] = taken
-    bounded = np.where(cost < limit, cost, np.inf)
-    for start in knot.tolist():
-        reach = np.full(columns, np.inf)  # length of the shortest path found to each column
-        before = np.full(columns, NONE, np.int64)  # row from which that path enters the column
-        done = np.zeros(columns, bool)
+
+    def __init__(self, rows: Sequence[int], columns: Sequence[int], costs: Sequence[float], limit: float) -> None:
+        self._rows, self._columns, self._costs, self._limit = rows, columns, costs, limit
+        self._pairs_of: dict[int, list[int]] = {}
+        for pair, row in enumerate(rows):
+            if costs[pair] < limit:
+                self._pairs_of.setdefault(row, []).append(pair)
+        self.pair_of_row: dict[int, int] = {}
+        self.pair_of_column: dict[int, int] = {}
+        self.price: dict[int, float] = {}
+
+    def take(self, pair: int) -> None:
+        """Choose a pair."""
+        self.pair_of_row[self._rows[pair]] = self.pair_of_column[self._columns[pair]] = pair
+
+    def add(self, start: int) -> None:
+        """Add a row along the shortest augmenting path."""
+        reach: dict[int, float] = {}  # column -> length of the shortest path found to it
+        through: dict[int, int] = {}  # column -> pair by which that path enters it
+        open_columns: set[int] = set()
+        done: list[int] = []
         row, length = start, 0.0
-        best_none, none_row = np.inf, NONE
+        shortest_none, none_row = math.inf, start
         while True:
-            # The reduced costs of `row`, relative to the edge it is assigned by now (0 on the path).
-            base = 0.0 if row == start else bounded[row, column_of[row]] - price[column_of[row]]
-            through = length + bounded[row] - price - base
-            shorter = ~done & (through < reach)
-            reach[shorter] = through[shorter]
-            before[shorter] = row
-            if length + limit - base < best_none:
-                best_none, none_row = length + limit - base, row
-            open_reach = np.where(done, np.inf, reach)
-            column = int(open_reach.argmin())
-            length = float(open_reach[column])
-            if best_none <= length:
-                end, length = NONE, best_none
+            # Reduced costs are relative to the pair that the row has now; on the path that is 0.
+            mine = self.pair_of_row.get(row)
+            base = length if mine is None else length - self._reduced(mine)
+            for pair in self._pairs_of[row]:
+                column, at = self._columns[pair], base + self._reduced(pair)
+                if column not in reach or (column in open_columns and at < reach[column]):
+                    reach[column], through[column] = at, pair
+                    open_columns.add(column)
+            if base + self._limit < shortest_none:
+                shortest_none, none_row = base + self._limit, row
+            nearest = min(open_columns, key=reach.__getitem__, default=None)
+            if nearest is None or shortest_none <= reach[nearest]:
+                length, end = shortest_none, None
                 break
-            done[column] = True
-            if row_of[column] == NONE:
-                end = column
+            length = reach[nearest]
+            open_columns.remove(nearest)
+            done.append(nearest)
+            if nearest not in self.pair_of_column:
+                end = nearest
                 break
-            row = int(row_of[column])
-        price[done] += reach[done] - length
-        _flip(column_of, row_of, before, end, none_row, start)
+            row = self._rows[self.pair_of_column[nearest]]
+        for column in done:
+            self.price[column] = self.price.get(column, 0.0) + reach[column] - length
+        self._flip(through, end, none_row, start)
 
+    def _reduced(self, pair: int) -> float:
+        """Return the cost of a pair less the price of its column."""
+        return self._costs[pair] - self.price.get(self._columns[pair], 0.0)
 
-def _flip(column_of: I64, row_of: I64, before: I64, end: int, none_row: int, start: int) -> None:
-    """Walk a path back from its end, giving every row on it the column the path entered after it."""
-    if end == NONE:
-        row = none_row
-        end = int(column_of[row])
-        column_of[row] = NONE
-        if row == start:
-            return
-    while True:
-        row = int(before[end])
-        previous = int(column_of[row])
-        column_of[row], row_of[end] = end, row
-        if row == start:
-            return
-        end = previous
+    def _flip(self, through: dict[int, int], end: int | None, none_row: int, start: int) -> None:
+        """Walk a path back from its end, giving every row on it the column that the path entered after it."""
+        if end is None:
+            if none_row == start:
+                return
+            end = self._columns[self.pair_of_row.pop(none_row)]
+        while True:
+            pair = through[end]
+            row = self._rows[pair]
+            previous = self.pair_of_row.get(row)
+            self.take(pair)
+            if previous is None:
+                return
+            end = self._columns[previous]

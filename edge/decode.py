@@ -5,6 +5,7 @@ the survivors into real numbers: a head has thousands of cells and a frame a doz
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,24 +33,33 @@ def nanodet(outputs: Mapping[str, Output], how: Decoder, width: int, threshold: 
         threshold: scores must be above it.
         classes: int32 columns that are wanted.
     """
-    parts = [_nanodet_level(outputs, stride, how.bins, width // stride, threshold, classes) for stride in how.strides]
-    boxes, scores, found = zip(*parts, strict=True)
-    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(found)
+    parts = []
+    for stride in how.strides:
+        scores, score_spec = outputs[f"cls_{stride}"]
+        sides, side_spec = outputs[f"reg_{stride}"]
+        cells, found, best = _survivors(scores[0], score_spec, threshold, classes)
+        rows, columns = np.divmod(cells, np.int32(width // stride))
+        logits = dequantize(sides[0].take(cells, axis=0), side_spec)
+        parts.append((logits, columns, rows, np.full(len(cells), stride, np.float32), best, found))
+    logits, columns, rows, strides, best, found = (np.concatenate(part) for part in zip(*parts, strict=True))
+    distribution = logits.reshape(-1, how.bins).T.copy()  # bins first: numpy is slow along short last axes
+    distribution -= np.maximum.reduce(distribution, axis=0)
+    np.exp(distribution, out=distribution)
+    mean, total = np.dot(_mean_and_total(how.bins), distribution)
+    distance = (mean / total).reshape(-1, 4).T
+    corners = np.empty((4, len(best)), np.float32)
+    for low, high, cell in ((0, 2, columns), (1, 3, rows)):
+        centre = cell + np.float32(0.5)
+        np.subtract(centre, distance[low], out=corners[low])
+        np.add(centre, distance[high], out=corners[high])
+    corners *= strides
+    return np.ascontiguousarray(corners.T), best, found
 
 
-def _nanodet_level(
-    outputs: Mapping[str, Output], stride: int, bins: int, columns: int, threshold: float, classes: I32
-) -> Candidates:
-    scores, score_spec = outputs[f"cls_{stride}"]
-    sides, side_spec = outputs[f"reg_{stride}"]
-    cells, found, best = _survivors(scores[0], score_spec, threshold, classes)
-    distribution = dequantize(sides[0][cells], side_spec).reshape(-1, 4, bins)
-    distribution = np.exp(distribution - distribution.max(axis=2, keepdims=True))
-    weights = np.arange(bins, dtype=np.float32) * np.float32(stride)
-    distance = (distribution @ weights) / distribution.sum(axis=2)
-    centre = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
-    centre = (centre + np.float32(0.5)) * np.float32(stride)
-    return np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1), best, found
+@lru_cache(maxsize=4)
+def _mean_and_total(bins: int) -> F32:
+    """Return what multiplies a distribution (bins, N) to its unnormalised mean and its total, (2, bins)."""
+    return np.stack([np.arange(bins), np.ones(bins)]).astype(np.float32)
 
 
 def boxes(outputs: Mapping[str, Output], how: Decoder, width: int, threshold: float, classes: I32) -> Candidates:
@@ -110,9 +120,14 @@ def check_decoder(bundle: Bundle) -> Decoder:
 
 def _survivors(scores: NDArray[Any], spec: TensorSpec, threshold: float, classes: I32) -> tuple[I32, I32, F32]:
     """Find scores (cells, classes) above the threshold: their rows, classes and real values."""
-    wanted = scores if len(classes) == scores.shape[1] else scores[:, classes]
-    rows, columns = np.nonzero(wanted > _stored(threshold, spec))
-    return rows.astype(np.int32), classes[columns], dequantize(wanted[rows, columns], spec)
+    wanted = scores
+    if len(classes) < scores.shape[1]:
+        first, last = int(classes[0]), int(classes[-1])
+        together = last - first + 1 == len(classes)  # then a view will do
+        wanted = scores[:, first : last + 1] if together else scores.take(classes, axis=1)
+    cells = (wanted > _stored(threshold, spec)).ravel().nonzero()[0]  # on one axis: several times faster than on two
+    rows, columns = (cells, np.zeros_like(cells)) if len(classes) == 1 else np.divmod(cells, len(classes))
+    return rows.astype(np.int32), classes.take(columns), dequantize(wanted[rows, columns], spec)
 
 
 def _stored(value: float, spec: TensorSpec) -> float:

@@ -20,7 +20,9 @@ def manhattan(queries: F32, gallery: F32, pairs: Pairs) -> F32:
         gallery: float32 (G, D).
         pairs: rows of `queries` and rows of `gallery`, both (P,): only the pairs that could match are paid for.
     """
-    result: F32 = np.abs(queries[pairs[0]] - gallery[pairs[1]]).sum(axis=1)
+    off: F32 = queries.take(pairs[0], axis=0)
+    off -= gallery.take(pairs[1], axis=0)
+    result: F32 = np.abs(off, out=off).sum(axis=1)
     return result
 
 
@@ -32,7 +34,7 @@ def cosine(queries: F32, gallery: F32, pairs: Pairs) -> F32:
         gallery: float32 (G, D).
         pairs: rows of `queries` and rows of `gallery`, both (P,).
     """
-    q, g = queries[pairs[0]], gallery[pairs[1]]
+    q, g = queries.take(pairs[0], axis=0), gallery.take(pairs[1], axis=0)
     dot = np.einsum("pd,pd->p", q, g)
     length = np.sqrt(np.einsum("pd,pd->p", q, q) * np.einsum("pd,pd->p", g, g))
     result: F32 = np.float32(1) - dot / np.maximum(length, np.float32(1e-12))

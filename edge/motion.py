@@ -10,6 +10,8 @@ them and not over four numbers at a time. Places go in and come out as float32 (
 height; see `boxes.xyxy_to_cxcywh`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from edge.types import F32
@@ -29,11 +31,13 @@ GATE = 13.28
 
 _NOISE = MEASURED**2
 _PUSH = ACCELERATION**2
+_SUM = np.ones(4, np.float32)
+_PIXEL = np.ones((), np.float32)  # an array: to convert a Python number costs numpy as much as to use it
 
 
 def start(places: F32) -> F32:
     """Return the state (5, 4, N) of new tracks at these places (4, N)."""
-    area = _area(places)
+    area = np.maximum(_area(places), _PIXEL)
     state = np.zeros((5, *places.shape), np.float32)
     state[POSITION] = places
     state[VAR_POSITION] = area * _NOISE
@@ -43,53 +47,61 @@ def start(places: F32) -> F32:
 
 def predict(state: F32, seconds: float) -> F32:
     """Return the state (5, 4, M) after this time: constant velocity, pushed by white-noise acceleration."""
-    t = seconds
-    step = np.eye(5, dtype=np.float32)  # the new layers are this matrix times the old ones
+    step, growth = _passage(seconds)
+    later: F32 = np.dot(step, state.reshape(5, -1)).reshape(state.shape)
+    area = _area(state[POSITION])
+    later[VAR_POSITION:] += np.dot(growth, np.maximum(area, _PIXEL, out=area)).reshape(3, 4, -1)
+    sides = later[POSITION, 2:]
+    np.maximum(sides, _PIXEL, out=sides)
+    return later
+
+
+@lru_cache(maxsize=16)
+def _passage(t: float) -> tuple[F32, F32]:
+    """Return what `t` seconds do: the matrix (5, 5) from old to new layers, and how the variances grow (12, 1)."""
+    step = np.eye(5, dtype=np.float32)
     step[POSITION, VELOCITY] = step[COVARIANCE, VAR_VELOCITY] = t
     step[VAR_POSITION, COVARIANCE], step[VAR_POSITION, VAR_VELOCITY] = 2 * t, t * t
-    later: F32 = (step @ state.reshape(5, -1)).reshape(state.shape)
-    growth = np.array([t**4 / 4, t**3 / 2, t * t], np.float32)[:, None, None]
-    later[VAR_POSITION:] += growth * (_PUSH * _area(state[POSITION]))
-    np.maximum(later[POSITION, 2:], 1, out=later[POSITION, 2:])
-    return later
+    growth = np.array([t**4 / 4, t**3 / 2, t * t], np.float32)[:, None, None] * _PUSH
+    return step, growth.reshape(12, 1)
 
 
-def update(state: F32, places: F32) -> F32:
-    """Return the state (5, 4, M) after each track has been seen at its place (4, M)."""
-    later = state.copy()
-    gain = state[VAR_POSITION:VAR_VELOCITY] / _expected(state)  # of position and of velocity
-    later[:VAR_POSITION] += gain * (places - state[POSITION])
-    later[VAR_POSITION:VAR_VELOCITY] -= gain[0] * state[VAR_POSITION:VAR_VELOCITY]
-    later[VAR_VELOCITY] -= gain[1] * state[COVARIANCE]
-    return later
-
-
-def surprise(state: F32, places: F32) -> tuple[F32, F32]:
-    """Return how unlikely each place (4, N) is as the next sight of each track.
+def expect(state: F32) -> tuple[F32, F32]:
+    """Return how surely the next sight of each track is known; the state is one that `predict` gave.
 
     Returns:
-        The squared Mahalanobis distance (M, N), and how much wider than a fresh detection's own error each track's
-        uncertainty has grown (M, 1): the logarithm of the ratio of their determinants. Their sum is twice the
-        negative log-likelihood, up to a constant: a track long unseen, which could be anywhere, claims a box with
-        less force than one that is expected just there.
+        The variance (4, M), px^2, with which it is expected around the position, and how much wider than a fresh
+        detection's own error that has grown (M,): the logarithm of the ratio of their determinants.
     """
-    variance = _expected(state)
-    off = places[:, None] - state[POSITION, :, :, None]
-    off *= off
-    off /= variance[:, :, None]
-    squared: F32 = np.add.reduce(off, axis=0)
-    ratio = variance / (_area(state[POSITION]) * _NOISE)
-    widened: F32 = np.log(np.multiply.reduce(ratio, axis=0))[:, None]
-    return squared, widened
+    noise = np.dot(_NOISE, _area(state[POSITION]))  # `predict` left no side below one pixel
+    variance: F32 = state[VAR_POSITION] + noise
+    widened: F32 = np.multiply.reduce(variance / noise, axis=0)
+    return variance, np.log(widened, out=widened)
 
 
-def _expected(state: F32) -> F32:
-    """Return the variance (4, M), px^2, with which the next detection is expected around the position."""
-    result: F32 = state[VAR_POSITION] + _area(state[POSITION]) * _NOISE
-    return result
+def squared_distance(off: F32, variance: F32) -> F32:
+    """Return the squared Mahalanobis distance (P,) of places that lie so far off (4, P) what was expected.
+
+    With `widened` of the track it sums up to twice the negative log-likelihood, but for a constant: a track long
+    unseen, which could be anywhere, claims a box with less force than one that is expected just there.
+    """
+    share = off * off
+    share /= variance
+    squared: F32 = np.dot(_SUM, share)
+    return squared
+
+
+def update(state: F32, variance: F32, places: F32) -> None:
+    """Correct the state (5, 4, M) in place: each track, expected with this variance (4, M), was seen here (4, M)."""
+    spread = state[VAR_POSITION:VAR_VELOCITY]
+    covariance = state[COVARIANCE]
+    gain = spread / variance  # of position and of velocity
+    state[:VAR_POSITION] += gain * (places - state[POSITION])
+    state[VAR_VELOCITY] -= gain[1] * covariance
+    spread -= gain[0] * spread
 
 
 def _area(places: F32) -> F32:
-    """Return width * height (M,) of places (4, M), at least one pixel."""
-    result: F32 = places[2] * places[3]
-    return np.maximum(result, 1, out=result)
+    """Return width * height (1, M) of places (4, M)."""
+    result: F32 = places[2:3] * places[3:]
+    return result

@@ -52,9 +52,12 @@ class Detect:
             found, scores, classes = found[best], scores[best], classes[best]
         keep = boxes.nms(found, scores, classes, self._how.nms_iou)
         rows, columns = frame.image.shape[:2]
-        placed = boxes.clip(boxes.scale(found[keep], 1 / scale_x, 1 / scale_y), columns, rows)
+        found, scores, classes = found.take(keep, axis=0), scores.take(keep), classes.take(keep)
+        placed = boxes.clip(boxes.scale(found, 1 / scale_x, 1 / scale_y), columns, rows)
         inside = boxes.area(placed) > 0
-        detections = Detections(placed[inside], scores[keep][inside], classes[keep][inside])
+        if np.count_nonzero(inside) < len(inside):
+            placed, scores, classes = placed[inside], scores[inside], classes[inside]
+        detections = Detections(placed, scores, classes)
         clock.lap("detect")
         return detections
 

@@ -4,7 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from edge.assignment import assign
+from edge.assignment import choose
+
+
+def assign(cost: np.ndarray, limit: float) -> np.ndarray:
+    """The column of each row, -1 = none, with all finite entries as possible pairs."""
+    rows, columns = np.nonzero(np.isfinite(cost))
+    chosen = choose(rows.tolist(), columns.tolist(), cost[rows, columns].tolist(), limit)
+    assert chosen == sorted(set(chosen))
+    assert len(set(rows[chosen])) == len(chosen), "a row has one column at most"
+    column_of = np.full(len(cost), -1)
+    column_of[rows[chosen]] = columns[chosen]
+    return column_of
 
 
 def total(cost: np.ndarray, columns: np.ndarray, limit: float) -> float:

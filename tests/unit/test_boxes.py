@@ -26,6 +26,14 @@ def test_iou_is_that_of_the_plain_definition(a: np.ndarray, b: np.ndarray) -> No
     np.testing.assert_allclose(got[~tiny], want[~tiny], atol=2e-3)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12))
+def test_iou_of_places_is_that_of_their_boxes(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = (rng.uniform((0, 0, 1, 1), (60, 60, 90, 90), (n, 4)).astype(np.float32).T for _ in range(2))
+    got = boxes.iou_of_places(a, b)
+    np.testing.assert_allclose(got, boxes.iou(boxes.cxcywh_to_xyxy(a), boxes.cxcywh_to_xyxy(b)).diagonal(), atol=1e-5)
+
+
 @given(some_boxes)
 def test_centre_form_and_back_is_the_same_box(a: np.ndarray) -> None:
     np.testing.assert_allclose(boxes.cxcywh_to_xyxy(boxes.xyxy_to_cxcywh(a)), a, atol=1e-3)

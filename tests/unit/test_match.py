@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge.config import Track
-from edge.stages.match import ENOUGH, Match
+from edge.stages.match import ENOUGH, NEAR_IOU, Match
 from edge.types import Detections, Frame, Tracks
 
 PICTURE = np.zeros((480, 640, 3), np.uint8)
@@ -116,6 +116,20 @@ def test_a_class_is_never_continued_by_another() -> None:
         match.plan(detections, Frame(klass, 0, PICTURE, t_source_ns=klass * PERIOD_NS))
         tracks = match.update(detections, np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
     assert 2 in tracks.ids.tolist()
+
+
+def test_a_pair_that_overlaps_enough_is_never_too_far_to_be_looked_at() -> None:
+    """The quick choice of near pairs must let every overlap of NEAR_IOU through: the widest is a box in another."""
+    for inner in (1.0, 0.7, np.sqrt(NEAR_IOU) + 1e-3):
+        for side_x, side_y in ((60 * inner, 60.0), (60.0, 60 * inner), (60 * inner, 60 * inner)):
+            for big, small in (((60.0, 60.0), (side_x, side_y)), ((side_x, side_y), (60.0, 60.0))):
+                match = Match(Track(confirm=1), "manhattan", 3)
+                for number, (wide, high) in enumerate((big, small)):
+                    box = np.array([[100, 100, 100 + wide, 100 + high]], np.float32)
+                    detections = Detections(box, np.ones(1, np.float32), np.zeros(1, np.int32))
+                    match.plan(detections, Frame(number, 0, PICTURE, t_source_ns=number * PERIOD_NS))
+                    tracks = match.update(detections, np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
+                assert tracks.ids.tolist() == [1]
 
 
 def test_the_same_input_gives_the_same_tracks() -> None:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from edge import motion
 
@@ -20,6 +21,10 @@ def textbook(states: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.n
     return x, p
 
 
+def distance_to(state: np.ndarray, place: np.ndarray) -> float:
+    return float(motion.squared_distance(place - state[motion.POSITION], motion.expect(state)[0])[0])
+
+
 def place_at(x: float) -> np.ndarray:
     return np.array([[x], [300], [100], [100]], np.float32)
 
@@ -28,7 +33,8 @@ def test_it_is_the_kalman_filter_of_the_textbook() -> None:
     path = [200.0, 209.0, 222.0, 228.0, 241.0]
     state = motion.start(place_at(path[0]))
     for x in path[1:]:
-        state = motion.update(motion.predict(state, 0.1), place_at(x))
+        state = motion.predict(state, 0.1)
+        motion.update(state, motion.expect(state)[0], place_at(x))
     mean, covariance = textbook(path, 0.1)
     got = state[:, 0, 0]
     np.testing.assert_allclose(got[:2], mean, rtol=1e-4)
@@ -45,17 +51,24 @@ def test_one_long_step_predicts_the_place_of_many_short_ones() -> None:
 
 
 def test_the_gate_opens_with_time_unseen() -> None:
-    state, far = motion.start(place_at(100)), place_at(200)
-    soon = motion.surprise(motion.predict(state, 0.1), far)[0][0, 0]
-    late = motion.surprise(motion.predict(state, 1.0), far)[0][0, 0]
+    soon, late = (distance_to(motion.predict(motion.start(place_at(100)), t), place_at(200)) for t in (0.1, 1.0))
     assert soon > motion.GATE > late
+
+
+def test_what_was_not_seen_is_left_alone_by_infinite_variance() -> None:
+    state = motion.predict(motion.start(np.hstack([place_at(100), place_at(300)])), 0.1)
+    before, variance = state.copy(), motion.expect(state)[0]
+    variance[:, 1] = np.inf
+    motion.update(state, variance, np.hstack([place_at(110), place_at(110)]))
+    assert (state[motion.POSITION, 0, 0], state[motion.POSITION, 0, 1]) == (pytest.approx(105, abs=5), 300)
+    np.testing.assert_array_equal(state[..., 1], before[..., 1])
 
 
 def test_surprise_is_the_log_likelihood_of_the_textbook() -> None:
     state = motion.predict(motion.start(place_at(100)), 0.5)
-    squared, widened = motion.surprise(state, place_at(130))
+    squared, widened = distance_to(state, place_at(130)), motion.expect(state)[1][0]
     variance = state[motion.VAR_POSITION, :, 0].astype(float) + (motion.MEASURED[:, 0] * 100.0) ** 2
     off = np.array([30.0, 0, 0, 0])
     likelihood = np.exp(-(off**2) / variance / 2).prod() / np.sqrt(variance.prod())
     best = 1 / np.sqrt(((motion.MEASURED[:, 0] * 100.0) ** 2).prod())
-    np.testing.assert_allclose(squared[0, 0] + widened[0, 0], -2 * np.log(likelihood / best), rtol=1e-4)
+    np.testing.assert_allclose(squared + widened, -2 * np.log(likelihood / best), rtol=1e-4)
