@@ -4,7 +4,7 @@ A bundle is a folder, or a `.zip` of one, with three files:
 
     bundle.json    the `Manifest` below
     model.*        the model file of one runtime
-    golden.npz     a picture and what the model must answer to it, see `edge.golden`
+    golden.npz     inputs and what the model must answer to them, see `edge.golden`
 
 Nothing in a manifest names a machine, a path or a time, so the same input gives the same bundle.
 """
@@ -22,13 +22,15 @@ import msgspec
 
 from edge.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the manifest. A device reads its own version only."""
 
 MANIFEST_FILE = "bundle.json"
 GOLDEN_FILE = "golden.npz"
 
-Task = Literal["detect", "embed"]
+Task = Literal["detect", "embed", "classify", "localize", "pair", "other"]
+"""What a model is for. `pair` says whether two inputs show the same individual, `localize` names and boxes the one
+object of a picture, `other` is judged by its tensors alone."""
 Runtime = Literal["tflite", "onnx", "fake"]
 
 
@@ -59,14 +61,21 @@ class Preprocess(_Part, frozen=True):
 
     Attributes:
         fit: `letterbox` keeps the aspect ratio and pads right and bottom with `pad_value`; `stretch` does not.
-        color: channel order the tensor wants; frames are RGB.
+        color: what the tensor's channels are; frames are RGB. `gray` is the luma of ITU-R BT.601, one channel.
+        mean: one number for each channel, or one for all.
+        std: one number for each channel, or one for all.
     """
 
     fit: Literal["letterbox", "stretch"]
     pad_value: int = 114
-    color: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    color: Literal["rgb", "bgr", "gray"] = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the tensor takes the pixels as they are."""
+        return not any(self.mean) and set(self.std) == {1.0} and self.color == "rgb"
 
 
 class Decoder(_Part, frozen=True):
@@ -132,6 +141,40 @@ class OutputParity(_Part, frozen=True):
     inputs: int
 
 
+class Metric(_Part, frozen=True):
+    """How well the packed model does its task, on examples that calibrated nothing.
+
+    Attributes:
+        name: what is measured, in the field's words: "accuracy", "top-1 agreement", "AP50".
+        value: the packed model's figure; higher is better.
+        keras: the Keras model's own figure, None for a metric that compares the two.
+        limit: what `value` had to reach, None where it is only reported.
+        examples: how many examples were judged.
+    """
+
+    name: str
+    value: float
+    examples: int
+    keras: float | None = None
+    limit: float | None = None
+
+
+class Calibration(_Part, frozen=True):
+    """What the quantiser saw.
+
+    Attributes:
+        words: where it came from, for a person; no path.
+        examples: how many inputs.
+        sha256: hash over the hashes of all inputs, in order.
+        seed: chose them.
+    """
+
+    words: str
+    examples: int
+    sha256: str
+    seed: int = 0
+
+
 class Weights(_Part, frozen=True):
     """Where the weights came from and under which terms."""
 
@@ -146,21 +189,35 @@ class Provenance(_Part, frozen=True):
 
     Attributes:
         keras: `module:function` or file name of the Keras model.
+        source_sha256: of the model's file, or of the source files of its function.
         weights: one entry for each file of weights.
-        recipe_sha256: hash of the recipe; another recipe makes another bundle.
-        calibration: words for the data that calibrated the quantiser, "" where none was needed.
+        recipe_sha256: hash of all that the bundle was made from; another recipe makes another bundle.
+        settings: how the quantiser was set in the attempt that passed, "" for its defaults.
+        calibration: what the quantiser saw, None where it needs nothing.
         versions: package -> version of the tools used.
     """
 
     keras: str
     weights: tuple[Weights, ...]
     recipe_sha256: str
-    calibration: str = ""
+    source_sha256: str = ""
+    settings: str = ""
+    calibration: Calibration | None = None
     versions: dict[str, str] = {}
 
 
 class Manifest(_Part, frozen=True):
-    """`bundle.json`: all that the device must know of a model."""
+    """`bundle.json`: all that the device must know of a model.
+
+    Attributes:
+        variant: number format of weights and sums, see `converters.recipe.Kind`.
+        preprocess: how pixels become the inputs that are pictures (see `edge.preprocess.is_picture`); None for a
+            model that takes no picture.
+        minimum_runtime: oldest TFLite release that can run the file, as the file itself says; "" = not known.
+        labels: name of each class.
+        threshold: for task `pair`, the probability from which two inputs show the same individual.
+        preferred: True for the variant that a device takes by itself when it has this runtime.
+    """
 
     format: int
     name: str
@@ -171,13 +228,16 @@ class Manifest(_Part, frozen=True):
     model_sha256: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    preprocess: Preprocess
     golden: Golden
     provenance: Provenance
+    preprocess: Preprocess | None = None
+    minimum_runtime: str = ""
     parity: tuple[OutputParity, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     labels: tuple[str, ...] = ()
     decoder: Decoder | None = None
     embedding: Embedding | None = None
+    threshold: float | None = None
     preferred: bool = False
 
 

@@ -1,11 +1,9 @@
-"""The commands: `edge-run` runs the loop, `edge` looks after bundles and tells what a machine has."""
+"""The commands: `edge-run` runs the loop; `edge`, see `edge.commands`, looks after bundles."""
 
 import argparse
 import contextlib
-import importlib.metadata
 import logging
 import os
-import platform
 import signal
 import sys
 import threading
@@ -18,13 +16,12 @@ import msgspec
 from tqdm import tqdm
 
 from edge import __version__
-from edge.backends import BACKENDS, runtime_installed
 from edge.budget import Budget
-from edge.bundle import Task, find_bundles, install_bundle, read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
+from edge.folders import bundle_for
 from edge.loop import run
-from edge.model import default_bundle, open_model
+from edge.model import open_model
 from edge.profiler import Profiler
 from edge.sinks import Sink, open_sink
 from edge.sources import Source, open_source
@@ -33,7 +30,6 @@ from edge.stages.embed import Embed
 from edge.stages.match import Match
 from edge.types import FrameResult
 
-BUILD_FOLDER = Path("build/bundles")
 MAX_THREADS = 4
 """Models of this size gain nothing from more."""
 
@@ -56,7 +52,9 @@ def main_run(arguments: Sequence[str] | None = None) -> int:
 
 def main_edge(arguments: Sequence[str] | None = None) -> int:
     """Run the command `edge`; returns its exit code."""
-    return _guarded(_edge, arguments)
+    from edge.commands import edge  # a loop that starts needs none of it
+
+    return _guarded(edge, arguments)
 
 
 def _guarded(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None) -> int:
@@ -119,8 +117,8 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     profiler = Profiler(int(config.budget_ms * 1e6))
     with contextlib.ExitStack() as open_things:
         enter = open_things.enter_context
-        detector = enter(open_model(_bundle("detect", config.detector), "detect", threads))
-        embedder = enter(open_model(_bundle("embed", config.embedder), "embed", threads))
+        detector = enter(open_model(bundle_for("detect", config.detector), "detect", threads))
+        embedder = enter(open_model(bundle_for("embed", config.embedder), "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
         match = Match(config.track, embed.metric, embed.dim)
@@ -146,16 +144,6 @@ def _merge(flags: argparse.Namespace) -> Config:
         **{key: getattr(flags, key) for key in ("pace", "threads")},
     }
     return make_config(values | {key: value for key, value in given.items() if value is not None})
-
-
-def data_folder() -> Path:
-    """Return where this user's bundles live, by the XDG base directory specification."""
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "edge-run" / "bundles"
-
-
-def _bundle(task: Task, given: str) -> Path:
-    return Path(given) if given else default_bundle(task, (BUILD_FOLDER, data_folder()))
 
 
 class _Progress:
@@ -232,74 +220,3 @@ def _print_profile(profiler: Profiler, source: Source, path: str | None) -> None
             Path(path).write_bytes(text + b"\n")
         except OSError as error:
             raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error
-
-
-def _edge_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("edge", description="Look after model bundles, and tell what this machine has.")
-    parser.add_argument("--version", action="version", version=f"edge-run {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("doctor", help="tell what is installed here and which bundles edge-run would take")
-    bundle = commands.add_parser("bundle", help="install, list, show or verify model bundles")
-    actions = bundle.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="list the bundles that edge-run finds by itself")
-    for action, what, text in (
-        ("install", "FILE.zip", "check a bundle made by 'make convert' and put it into this user's data folder"),
-        ("show", "BUNDLE", "print what the bundle says of its model"),
-        ("verify", "BUNDLE", "check every byte, load the model, and compare its answer with the stored one"),
-    ):
-        actions.add_parser(action, help=text, description=text).add_argument("path", type=Path, metavar=what)
-    return parser
-
-
-def _edge(arguments: Sequence[str] | None) -> int:
-    flags = _edge_parser().parse_args(arguments)
-    commands = {"list": _list, "install": _install, "show": _show, "verify": _verify}
-    if flags.command == "doctor":
-        _doctor()
-    else:
-        commands[flags.action](flags)
-    return 0
-
-
-def _list(_: argparse.Namespace) -> None:
-    for folder in (BUILD_FOLDER, data_folder()):
-        for bundle in find_bundles(folder):
-            manifest = bundle.manifest
-            mark = "preferred" if manifest.preferred else ""
-            size_kb = bundle.model_path.stat().st_size // 1024 if bundle.model_path.exists() else 0
-            print(f"{manifest.task:<8}{manifest.runtime:<8}{size_kb:>8} KB  {bundle.path}  {mark}".rstrip())
-
-
-def _install(flags: argparse.Namespace) -> None:
-    try:
-        bundle = install_bundle(flags.path, data_folder())
-    except OSError as error:
-        raise ConfigError(
-            f"install: want room for the bundle in {data_folder()}, got '{error.strerror}'; nothing was changed"
-        ) from error
-    print(f"installed {bundle.path}")
-
-
-def _show(flags: argparse.Namespace) -> None:
-    print(msgspec.json.format(msgspec.json.encode(read_manifest(flags.path)), indent=2).decode())
-
-
-def _verify(flags: argparse.Namespace) -> None:
-    with open_model(flags.path, None, threads=1) as model:
-        print(f"{flags.path}: whole, and its answer is right with {model.backend.description}")
-
-
-def _doctor() -> None:
-    print(f"edge-run {__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
-    print(f"cores {len(os.sched_getaffinity(0))}")
-    for package in ("numpy", "opencv-python", "ai-edge-litert", "tflite-runtime", "onnxruntime", "picamera2"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            print(f"{package} {importlib.metadata.version(package)}")
-    for runtime in BACKENDS:
-        print(f"runtime {runtime}: {'here' if runtime_installed(runtime) else 'not installed'}")
-    defaults: tuple[tuple[Task, str], ...] = (("detect", "--detector"), ("embed", "--embedder"))
-    for task, flag in defaults:
-        try:
-            print(f"{flag}: {_bundle(task, '')}")
-        except EdgeError as error:
-            print(f"{flag}: {error}")

@@ -10,7 +10,7 @@ from edge.backends import BACKENDS, Backend, open_backend, runtime_installed
 from edge.bundle import Bundle, Task, find_bundles, read_bundle
 from edge.errors import BundleError
 from edge.golden import check_golden
-from edge.preprocess import Preprocessor
+from edge.preprocess import Preprocessor, is_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,25 @@ class Model:
     Attributes:
         bundle: the contract.
         backend: moves tensors.
-        preprocessor: fills the input tensor.
+        pictures: fills the first input that is a picture; None where the model takes none.
         invoke_ns: what the check's run cost, a first guess for the budget.
     """
 
     bundle: Bundle
     backend: Backend
-    preprocessor: Preprocessor
+    pictures: Preprocessor | None
     invoke_ns: int
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What fills the picture's tensor.
+
+        Raises:
+            BundleError: the model takes no picture.
+        """
+        if self.pictures is None:
+            raise BundleError(f"bundle {self.bundle.path}: want a model of pictures, got one of bare tensors")
+        return self.pictures
 
     def __enter__(self) -> "Model":
         return self
@@ -50,11 +61,13 @@ def open_model(path: Path, task: Task | None, threads: int) -> Model:
         BundleError: it cannot be read, loaded or trusted; see `read_bundle`, `open_backend`, `check_golden`.
     """
     bundle = read_bundle(path, task)
-    preprocessor = Preprocessor(bundle.manifest.inputs[0], bundle.manifest.preprocess)
+    how = bundle.manifest.preprocess
+    spec = next((spec for spec in bundle.manifest.inputs if how is not None and is_picture(spec, how)), None)
+    pictures = None if spec is None or how is None else Preprocessor(spec, how)
     backend = open_backend(bundle, threads)
     before = time.monotonic_ns()
-    check_golden(bundle, backend, preprocessor)
-    return Model(bundle, backend, preprocessor, time.monotonic_ns() - before)
+    check_golden(bundle, backend)
+    return Model(bundle, backend, pictures, time.monotonic_ns() - before)
 
 
 def default_bundle(task: Task, folders: Sequence[Path]) -> Path:

@@ -15,6 +15,17 @@ from edge.errors import BundleError
 from edge.types import F32, U8
 
 
+_CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
+
+
+def is_picture(spec: TensorSpec, how: Preprocess) -> bool:
+    """Tell whether an input is one picture: (1, H, W, C) with the channels of `how.color`, or (1, H, W) in gray."""
+    shape = spec.shape
+    if len(shape) == 3:
+        return how.color == "gray" and shape[0] == 1
+    return len(shape) == 4 and shape[0] == 1 and shape[3] == _CHANNELS[how.color]
+
+
 class Preprocessor:
     """Fills the input tensor of one model.
 
@@ -29,24 +40,26 @@ class Preprocessor:
         """Prepare buffers and tables.
 
         Args:
-            spec: the model's image input, shape (1, H, W, 3).
+            spec: the model's image input, see `is_picture`.
             how: the bundle's preprocessing.
 
         Raises:
-            BundleError: the input is not one RGB or BGR picture, or of a type that pixels cannot be put into.
+            BundleError: the input is not one picture, or of a type that pixels cannot be put into.
         """
-        if len(spec.shape) != 4 or spec.shape[0] != 1 or spec.shape[3] != 3:
+        if not is_picture(spec, how):
             raise BundleError(
-                f"input '{spec.name}': want shape (1, height, width, 3), got {spec.shape}; convert with batch 1, NHWC"
+                f"input '{spec.name}': want shape (1, height, width, {_CHANNELS[how.color]}), got {spec.shape}; "
+                "convert with batch 1, NHWC"
             )
         self.height, self.width = spec.shape[1], spec.shape[2]
         self._how = how
         self._pixels = np.full((self.height, self.width, 3), how.pad_value, np.uint8)
         self._covered = (self.height, self.width)
         self._table = _table(spec, how)
+        self._gray = np.empty(self._pixels.shape[:2], np.uint8)
         self._tensor: NDArray[Any] = self._pixels[None]
-        if self._table is not None:
-            self._tensor = np.empty(spec.shape, self._table.dtype)
+        if self._table is not None or how.color != "rgb":
+            self._tensor = np.empty(spec.shape, np.uint8 if self._table is None else self._table.dtype)
 
     def fit(self, image: U8) -> tuple[NDArray[Any], tuple[float, float]]:
         """Put a whole picture into the tensor.
@@ -98,24 +111,31 @@ class Preprocessor:
 
     def _finish(self) -> NDArray[Any]:
         """Turn the uint8 RGB pixels into the tensor's colour order, scale and type."""
-        if self._table is None:
-            return self._tensor
-        pixels = self._pixels if self._how.color == "rgb" else cv2.cvtColor(self._pixels, cv2.COLOR_RGB2BGR)
-        cv2.LUT(pixels, self._table, dst=self._tensor[0])
+        pixels: U8 = self._pixels
+        if self._how.color == "gray":
+            pixels = cv2.cvtColor(self._pixels, cv2.COLOR_RGB2GRAY, dst=self._gray)  # type: ignore[assignment]
+        elif self._how.color == "bgr":
+            pixels = cv2.cvtColor(self._pixels, cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
+        if self._table is not None:
+            cv2.LUT(pixels, self._table, dst=self._tensor.reshape(pixels.shape))
+        elif self._how.color != "rgb":
+            self._tensor.reshape(pixels.shape)[:] = pixels
         return self._tensor
 
 
 def _table(spec: TensorSpec, how: Preprocess) -> NDArray[Any] | None:
-    """Make the table (1, 256, 3) from pixel value to stored value, or None where the tensor takes the pixels.
+    """Make the table (1, 256, C) from pixel value to stored value, or None where the tensor takes the pixels.
 
     A pixel has 256 values, so a table is exact for any mean, std, scale and zero point.
     """
-    plain = how.mean == (0.0, 0.0, 0.0) and how.std == (1.0, 1.0, 1.0) and how.color == "rgb"
+    channels = _CHANNELS[how.color]
+    plain = not any(how.mean) and set(how.std) == {1.0}
     quantization = spec.quantization
     identity = quantization is None or (quantization.scale == 1.0 and quantization.zero_point == 0)
     if spec.dtype == "uint8" and plain and identity:
         return None
-    real = (np.arange(256, dtype=np.float64)[:, None] - np.asarray(how.mean)) / np.asarray(how.std)
+    mean, std = (np.broadcast_to(np.asarray(value, np.float64), channels) for value in (how.mean, how.std))
+    real = (np.arange(256, dtype=np.float64)[:, None] - mean) / std
     if spec.dtype in ("uint8", "int8") and quantization is not None:
         limits = np.iinfo(spec.dtype)
         real = np.clip(np.round(real / quantization.scale) + quantization.zero_point, limits.min, limits.max)

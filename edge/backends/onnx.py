@@ -12,6 +12,7 @@ PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecution
 """Execution providers in order of preference."""
 
 _LOG_ERRORS_ONLY = 3
+_INTEGER = ("int8", "u8s8")
 _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(int64)": "int64"}
 
 
@@ -41,7 +42,7 @@ class ONNXBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _LOG_ERRORS_ONLY
-        if bundle.manifest.variant.startswith("int8"):
+        if bundle.manifest.variant in _INTEGER:
             # x86 without VNNI adds u8 x s8 products in 16 bits and saturates; this takes the exact kernels there.
             # Processors with VNNI or Arm's dot product ignore it.
             options.add_session_config_entry("session.x64quantprecision", "1")

@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import fake_bundle
@@ -29,6 +31,36 @@ def test_one_changed_byte_is_found(detector: Bundle, name: str) -> None:
     (detector.path / name).write_bytes(bytes(data))
     with pytest.raises(BundleError, match="sha256"):
         read_bundle(detector.path)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "cause"),
+    [
+        (lambda image: image[..., ::-1], "BGR"),
+        (lambda image: (image / 255).astype(np.uint8), "try another variant"),  # no scale brings the pixels back
+    ],
+)
+def test_a_refused_model_is_told_the_likely_cause(tmp_path: Path, mistake: Callable, cause: str) -> None:
+    bundle = fake_bundle(tmp_path, "embed")
+    original = PROGRAMS["mean_colors"]
+    PROGRAMS["mean_colors"] = lambda image: original(np.ascontiguousarray(mistake(image)))
+    try:
+        with pytest.raises(BundleError, match=cause):
+            open_model(bundle.path, "embed", 1)
+    finally:
+        PROGRAMS["mean_colors"] = original
+
+
+def test_another_resize_filter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = fake_bundle(tmp_path, "embed")
+    resize = cv2.resize
+
+    def nearest(image: np.ndarray, size: tuple[int, int], dst: np.ndarray, interpolation: int) -> np.ndarray:
+        return resize(image, size, dst=dst, interpolation=cv2.INTER_NEAREST)
+
+    monkeypatch.setattr(cv2, "resize", nearest)
+    with pytest.raises(BundleError, match="filter"):
+        open_model(bundle.path, "embed", 1)
 
 
 def test_a_model_that_answers_otherwise_is_not_trusted(tmp_path: Path) -> None:

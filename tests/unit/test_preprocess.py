@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -81,3 +82,17 @@ def test_an_input_that_is_no_picture_is_refused() -> None:
 def test_a_quantised_input_without_its_scale_is_refused() -> None:
     with pytest.raises(BundleError, match="got int8 without scale"):
         Preprocessor(spec("int8"), LETTERBOX)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 30, 1), (1, 20, 30)])
+def test_gray_is_the_luma_of_the_resized_picture(shape: tuple[int, ...]) -> None:
+    gray = TensorSpec(name="image", dtype="float32", shape=shape)
+    how = Preprocess(fit="stretch", color="gray", mean=(10.0,), std=(2.0,))
+    image = picture(40, 60)
+    want = cv2.cvtColor(cv2.resize(image, (30, 20)), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    tensor, _ = Preprocessor(gray, how).fit(image)
+    np.testing.assert_array_equal(tensor.reshape(20, 30), (want - 10) / 2)
+    pixels, _ = Preprocessor(
+        TensorSpec(name="image", dtype="uint8", shape=shape), Preprocess(fit="stretch", color="gray")
+    ).fit(image)
+    np.testing.assert_array_equal(pixels.reshape(20, 30), want)
