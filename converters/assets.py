@@ -29,10 +29,10 @@ def asset_weights(name: str) -> Weights:
     return provenance(name)
 
 
-def source_path(source: str, recipe: Path) -> Path:
-    """Return where pictures are: an asset, fetched if need be, or a place relative to the recipe.
+def source_path(source: str, base: Path) -> Path:
+    """Return where data are: an asset, fetched if need be, or a place relative to `base`.
 
     Raises:
         FetchError: it could not be fetched.
     """
-    return fetch(source) if is_asset(source) else recipe.parent / source
+    return fetch(source) if is_asset(source) else base / source

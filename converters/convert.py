@@ -1,41 +1,78 @@
-"""One recipe -> its bundles: what is up to date stays, what is not is packed, what fails is named.
+"""One recipe -> its bundles and a report: what is up to date stays, what is not is tried until it passes or is named.
 
-TensorFlow is imported only when a variant has to be made.
+Every step that runs TensorFlow or a converted file is a job in a child process (`converters.job`); this process only
+decides what comes next, and writes.
 """
 
 import fcntl
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from converters.assets import asset_weights, source_path
-from converters.calibration import Picture, describe, take_all, to_tensors
-from converters.load import ConversionError, Tensor, Traced, load_model, trace
-from converters.pack import Judges, ParityError, make_judges, pack, tool_versions
-from converters.quiet import hush_tensorflow, quiet
-from converters.recipe import Pictures, Recipe, Variant, choose_variants, read_recipe
+from msgspec.structs import replace
+
+from converters.assets import source_path
+from converters.attempt import Outcome, attempt
+from converters.evidence import write_evidence
+from converters.job import DEFAULT_LIMITS, Limits, run_limited
+from converters.load import ConversionError, Origin
+from converters.pack import write_staged
+from converters.recipe import Recipe, Settings, Variant, choose_variants
+from converters.record import Attempt, LayerError, Record, VariantRecord
+from converters.remedy import next_settings
+from converters.report import choose, merge, read_record, write_report
 from converters.stamp import is_up_to_date, note_refusal, refusal, stamp
-from edge.bundle import Bundle, OutputParity, Provenance
+from converters.study import Places, Study, read_study, study
+from converters.targets import run_legacy
 from edge.errors import ConfigError
 
 Say = Callable[[str], None]
 
+REPORT_SUFFIX = ".report"
+"""The report of a model lies beside its bundles, in a folder named after both."""
+
+ATTEMPTS = 8
+"""More remedies than that cost minutes and never helped a model measured."""
+
 _LOCK = ".converting"
+_NAMED_LAYERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What a person may choose for any conversion.
+
+    Attributes:
+        variants: names or kinds, see `choose_variants`; empty = all of the recipe.
+        runtimes: the same for runtimes.
+        force: convert what is up to date again.
+        limits: on each job.
+        attempts: how often a calibrated variant is tried, at most; 1 = no remedy.
+        say: receives one line for each variant.
+    """
+
+    say: Say
+    variants: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    force: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    attempts: int = ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)
 class _Workshop:
-    """What all variants of a recipe share while they are made."""
+    """What all variants of a model share while they are made."""
 
     recipe: Recipe
-    traced: Traced
-    judges: Judges
-    calibration: list[Tensor]
-    words: str
+    study: Study
+    folder: Path
     stamp: str
+    how: How
 
 
 @contextmanager
@@ -65,112 +102,176 @@ def bundle_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def convert_recipe(path: Path, folder: Path, wanted: tuple[str, ...], force: bool, say: Say) -> int:
+def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how: How) -> int:
     """Bring the bundles of one recipe up to date.
 
     Args:
-        path: the recipe.
+        recipe: what to make.
+        origin: the Keras model.
+        base: folder that the recipe's paths are relative to.
         folder: where bundles live.
-        wanted: words for variants, see `choose_variants`.
-        force: convert what is up to date again.
-        say: receives one line for each variant.
+        how: what the person chose.
 
     Returns:
         How many variants failed that the recipe does not mark as optional.
 
     Raises:
-        EdgeError: the recipe, its model or its pictures are not usable.
+        EdgeError: the recipe, its model or its data are not usable.
         OSError: a bundle could not be written.
     """
-    recipe = read_recipe(path)
-    current = stamp(path, recipe)
+    current = stamp(recipe, origin, base)
     todo = []
-    for variant in choose_variants(recipe, wanted):
+    for variant in choose_variants(recipe.variants, how.variants, how.runtimes):
         name = recipe.bundle_name(variant)
-        if force:
+        if how.force:
             todo.append(variant)
         elif is_up_to_date(folder / name, current):
-            say(f"{name}: up to date")
+            how.say(f"{name}: up to date")
         elif reason := refusal(folder, name, current):
-            say(f"{name}: not written before, optional: {reason}; try again with --force")
+            how.say(f"{name}: not written before, optional: {reason}; try again with --force")
         else:
             todo.append(variant)
     if not todo:
         return 0
-    workshop = _open_workshop(path, recipe, todo, current, say)
-    return sum(_convert_variant(workshop, variant, folder, say) for variant in todo)
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
+        bench = Path(temporary)
+        workshop = _study(recipe, origin, base, current, any(v.calibrated for v in todo), bench, how)
+        made = [_convert_variant(workshop, variant, folder) for variant in todo]
+    _report(workshop, made, folder)
+    return sum(record.status == "failed" for record in made)
 
 
-def _open_workshop(path: Path, recipe: Recipe, todo: Sequence[Variant], current: str, say: Say) -> _Workshop:
-    """Load the model, trace it, read the pictures and ask Keras for its answers."""
+def _study(
+    recipe: Recipe, origin: Origin, base: Path, current: str, calibrated: bool, bench: Path, how: How
+) -> _Workshop:
+    """Open, check and trace the model and ask Keras for its answers, in a job."""
     before = time.monotonic()
-    calibrating = take_all(_places(recipe.calibration, path))
-    judging = take_all(_places(recipe.parity, path), {p.sha256 for part in calibrating for p in part})
-    hush_tensorflow()
-    with quiet():
-        traced = trace(load_model(recipe), recipe)
-        inputs = _tensors(recipe, traced, judging, recipe.parity)
-        judges = make_judges(recipe, traced, judging[0][0], inputs)
-        needed = any(variant.calibrated for variant in todo)
-        calibration = _tensors(recipe, traced, calibrating, recipe.calibration) if needed else []
-    say(f"{recipe.stem}: loaded, asked Keras about {len(inputs)} inputs, {time.monotonic() - before:.0f} s")
-    return _Workshop(recipe, traced, judges, calibration, describe(calibrating, recipe.calibration), current)
-
-
-def _places(places: Sequence[Pictures], path: Path) -> list[tuple[Path, Pictures]]:
-    return [(source_path(pictures.source, path), pictures) for pictures in places]
-
-
-def _tensors(
-    recipe: Recipe, traced: Traced, taken: Sequence[Sequence[Picture]], places: Sequence[Pictures]
-) -> list[Tensor]:
-    return [
-        tensor
-        for pictures, place in zip(taken, places, strict=True)
-        for tensor in to_tensors(pictures, traced.inputs[0], recipe.preprocess, recipe.task, place)
-    ]
-
-
-def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path, say: Say) -> int:
-    """Make one variant and say how it went; return 1 for a failure that counts."""
-    recipe, before = workshop.recipe, time.monotonic()
-    name, rules = recipe.bundle_name(variant), recipe.variants[variant.name]
-    try:
-        with quiet():
-            bundle, parity = _make(workshop, variant, folder)
-    except (ConversionError, ParityError) as error:
-        if rules.optional:
-            note_refusal(folder, name, workshop.stamp, str(error))
-        say(f"{name}: NOT WRITTEN{', optional' if rules.optional else ''}: {error}")
-        return 0 if rules.optional else 1
-    say(_line(bundle, parity, time.monotonic() - before))
-    return 0
-
-
-def _make(workshop: _Workshop, variant: Variant, folder: Path) -> tuple[Bundle, tuple[OutputParity, ...]]:
-    """Convert, prove and write one variant."""
-    from converters.to_onnx import quantize, to_onnx
-    from converters.to_tflite import to_tflite
-
-    recipe, traced = workshop.recipe, workshop.traced
-    if variant.runtime == "tflite":
-        model = to_tflite(traced, variant.kind, workshop.calibration)
-    else:
-        model = to_onnx(traced)
-        if variant.kind == "int8":
-            model = quantize(model, traced.inputs[0].name, workshop.calibration)
-    origin = Provenance(
-        keras=recipe.model,
-        weights=tuple(asset_weights(name) for name in recipe.weights),
-        recipe_sha256=workshop.stamp,
-        calibration=workshop.words if variant.calibrated else "",
-        versions=tool_versions(variant),
+    places = Places(
+        calibration=tuple((source_path(place.source, base), place) for place in recipe.calibration),
+        parity=tuple((source_path(place.source, base), place) for place in recipe.parity),
+        metric=source_path(recipe.metric, base) if recipe.metric else None,
     )
-    return pack(folder, recipe, variant, model, traced, workshop.judges, origin)
+    findings = run_limited(study, how.limits, recipe.stem, origin, recipe, places, calibrated, bench)
+    for finding in findings:
+        how.say(f"{recipe.stem}: {finding.severity}: {finding.words}")
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise ConversionError(f"{len(errors)} error{'s' if len(errors) > 1 else ''} in model or data, named above")
+    known = read_study(bench)
+    how.say(
+        f"{recipe.stem}: {known.facts.source}, task {recipe.task}; asked Keras about "
+        f"{len(known.metric)} examples, {time.monotonic() - before:.0f} s"
+    )
+    return _Workshop(recipe, known, bench, current, how)
 
 
-def _line(bundle: Bundle, parity: Sequence[OutputParity], seconds: float) -> str:
+def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> VariantRecord:
+    """Make one variant, write it if an attempt passed, and say how it went."""
+    recipe, say = workshop.recipe, workshop.how.say
+    name, optional = recipe.bundle_name(variant), recipe.variants[variant.name].optional
+    attempts, passed, staged = _try(workshop, variant)
+    if passed is not None:
+        bundle = write_staged(staged, folder / name)
+        last = attempts[-1]
+        say(_line(name, bundle.model_path.stat().st_size, last, len(attempts)))
+        return VariantRecord(
+            name=variant.name, bundle=name, status="written", attempts=tuple(attempts), latency_ms=passed.latency_ms,
+            latency_words=passed.latency_words, minimum_runtime=passed.minimum_runtime,
+        )  # fmt: skip
+    reason = _reason(attempts)
+    if optional:
+        note_refusal(folder, name, workshop.stamp, reason)
+    say(f"{name}: NOT WRITTEN{', optional' if optional else ''}: {reason}")
+    status: Literal["refused", "failed"] = "refused" if optional else "failed"
+    return VariantRecord(name=variant.name, bundle=name, status=status, attempts=tuple(attempts))
+
+
+def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome | None, Path]:
+    """Make attempts until one passes or none is left to try."""
+    recipe, name = workshop.recipe, workshop.recipe.bundle_name(variant)
+    settings = Settings() if variant.calibrated else None
+    attempts: list[Attempt] = []
+    tried: list[tuple[Settings, float]] = []
+    layers: tuple[LayerError, ...] = ()
+    while True:
+        staged = workshop.folder / f"attempt-{len(attempts)}" / name
+        shutil.rmtree(staged.parent, ignore_errors=True)
+        staged.parent.mkdir()
+        outcome: Outcome | None = None
+        begun = time.monotonic()
+        try:
+            outcome = run_limited(
+                attempt, workshop.how.limits, name, workshop.folder, variant, settings, workshop.stamp, staged
+            )
+            made = outcome.attempt
+            if not made.complaint and variant.runtime == "tflite" and recipe.target == "pi5-legacy":
+                run_legacy(staged)
+        except ConversionError as error:
+            words = settings.words if settings else ""
+            parts = (outcome.attempt.parity, outcome.attempt.metrics) if outcome else ((), ())
+            made = Attempt(
+                settings=words,
+                seconds=time.monotonic() - begun,
+                complaint=str(error),
+                parity=parts[0],
+                metrics=parts[1],
+            )
+        attempts.append(made)
+        if not made.complaint:
+            return attempts, outcome, staged
+        if outcome is None or outcome.hopeless or settings is None or len(attempts) >= workshop.how.attempts:
+            return attempts, None, staged
+        layers = layers or made.layers
+        tried.append((settings, outcome.quality))
+        following = next_settings(variant, tried, layers)
+        if following is None:
+            return attempts, None, staged
+        settings = following
+
+
+def _line(name: str, size: int, made: Attempt, attempts: int) -> str:
     """Say in one line what was written."""
-    worst, furthest = min(part.cosine_min for part in parity), max(part.max_abs for part in parity)
-    size = bundle.model_path.stat().st_size / 1000
-    return f"{bundle.path.name}: {size:.0f} kB, cosine >= {worst:.5f}, difference <= {furthest:.3g}, {seconds:.0f} s"
+    worst = min(part.cosine_min for part in made.parity)
+    parts = [f"{name}: {size / 1000:.0f} kB, cosine >= {worst:.5f}"]
+    parts += [f"{metric.name} {metric.value:.4f}" for metric in made.metrics[:1]]
+    parts += [f"attempt {attempts}: {made.settings}"] if attempts > 1 else []
+    return ", ".join([*parts, f"{made.seconds:.0f} s"])
+
+
+def _reason(attempts: list[Attempt]) -> str:
+    """Say why no attempt passed: what the first one lacked, and the layers that quantisation hurts most."""
+    first = attempts[0]
+    words = first.complaint
+    layers = next((made.layers for made in attempts if made.layers), ())
+    if layers:
+        named = ", ".join(f"{layer.layer} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
+        words += f"; worst layers: {named}"
+    if len(attempts) > 1:
+        words += f"; {len(attempts) - 1} remedies tried, none was enough"
+    return words
+
+
+def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path) -> None:
+    """Write the report and the evidence beside the bundles."""
+    known, recipe = workshop.study, workshop.recipe
+    record = Record(
+        stem=recipe.stem,
+        task=recipe.task,
+        source=known.facts.source,
+        facts=tuple(known.lines),
+        target=recipe.target,
+        max_drop=recipe.max_drop,
+        versions=known.versions,
+        calibration=known.calibrated_by,
+        calibration_range=known.ranges,
+        findings=known.findings,
+        variants=tuple(made),
+    )
+    beside = folder / f"{recipe.stem}{REPORT_SUFFIX}"
+    beside.mkdir(exist_ok=True)
+    record = merge(read_record(beside), record)
+    chosen, why = choose(record, recipe.target)
+    record = replace(record, chosen=chosen, why=why)
+    write_report(beside, record, known.sheet)
+    write_evidence(beside, known)
+    workshop.how.say(f"{recipe.stem}: take {chosen or 'nothing'}: {why}; report: {beside / 'report.html'}")

@@ -1,73 +1,202 @@
-"""A Keras model, found by name and traced into the one graph that every variant is packed from.
+"""A Keras model, opened whatever wrote it: Keras 3, Keras 2, a SavedModel of either, or a function that builds it.
 
-The graph has a fixed batch of 1 and is traced with `training=False`: Keras 3 leaves augmentation on otherwise, and
-recurrent layers become plain operators only with a fixed batch.
+A file says itself which Keras wrote it, see `converters.modelfile`. Keras 3 opens hardly any file of Keras 2
+(`DepthwiseConv2D` got `groups`, `RandomFlip` got `rng_type`, ...), so that one is tried first; the other is the
+fallback, and the notes say so.
 """
 
 import ast
+import hashlib
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.recipe import Recipe
-from edge.bundle import TensorSpec
-from edge.errors import ConfigError, EdgeError
+from converters.modelfile import ConversionError as ConversionError
+from converters.modelfile import Library, ModelFile, read_model_file
+from edge.errors import ConfigError
 
 Tensor = NDArray[Any]
 
+_TF_KERAS = "pip install --no-deps 'tf_keras==2.21.*'"
+_SHOWN = 300
+_MISSING = re.compile(
+    r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function|object|loss function|metric function|"
+    r"initializer|regularizer|constraint|interpolation)):? '?\"?([\w>.]+)"
+)
+"""How both libraries say that a class or function of somebody's own is not defined."""
 
-class ConversionError(EdgeError):
-    """A model cannot be traced, packed, loaded or trusted; no file of it is written."""
 
-    exit_code = 3
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+        model: path of a file or SavedModel folder, or `package.module:function`.
+        arguments: of the function; "none" stands for None, which TOML lacks.
+        imports: Python files that define the model's own layers.
+        trust: True to run code that is stored in the file (Lambda layers).
+    """
+
+    model: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    imports: tuple[Path, ...] = ()
+    trust: bool = False
+
+    @property
+    def is_function(self) -> bool:
+        """Whether a function builds it."""
+        return not Path(self.model).exists() and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.model) is not None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a bundle: the function, or the file without its folder."""
+        return self.model if self.is_function else Path(self.model).resolve().name
 
 
 @dataclass(frozen=True, eq=False)
-class Traced:
-    """A model as a graph, with the names its tensors will have on the device.
+class Loaded:
+    """An open model.
 
     Attributes:
-        frozen: TensorFlow function with the weights as constants; takes `inputs`, returns a list of the outputs in
-            the order of their sorted names.
-        named: the same, returning a dict of `outputs`.
-        model: what was traced, the judge of every packed variant.
-        inputs: its tensors, in order.
-        outputs: its tensors, in order.
+        model: a `keras.Model` or `tf_keras.Model`; a `SavedSignature` for the library "tensorflow".
+        origin: where it came from.
+        format: of the file, in words.
+        library: what opened it.
+        version: of the Keras that wrote it; of the one that runs it for a function; "" = not known.
+        notes: what a person should know of the way it was opened.
+        own_classes: classes and functions that are not Keras' own.
     """
 
-    frozen: Any
-    named: Any
     model: Any
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    origin: Origin
+    format: str
+    library: Library
+    version: str
+    notes: tuple[str, ...] = ()
+    own_classes: tuple[str, ...] = ()
 
-    def reference(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return what the model itself answers, outside of any traced or converted graph.
 
-        Raises:
-            ConversionError: an output has a value that is not finite.
-        """
-        wanted = [_dtype(tensor) for tensor in self.model.inputs]
-        tensors = [tensor.astype(dtype) for tensor, dtype in zip(inputs, wanted, strict=True)]
-        if hasattr(self.model, "predict_on_batch"):  # Keras' own way to infer, compiled by it; 20 times faster
-            answers = _named(self.model, self.model.predict_on_batch(tensors if len(tensors) > 1 else tensors[0]))
-        else:
-            answers = _call(self.model, tensors)
-        outputs = [np.asarray(answers[spec.name]) for spec in self.outputs]
-        for spec, output in zip(self.outputs, outputs, strict=True):
-            if not np.isfinite(output).all():
-                raise ConversionError(
-                    f"model: want finite numbers in output '{spec.name}' of Keras itself, got NaN or infinity; "
-                    "the weights are damaged or the input is in the wrong scale"
-                )
-        return outputs
+@dataclass(frozen=True, eq=False)
+class SavedSignature:
+    """The `serving_default` of a SavedModel that no Keras can open.
+
+    Attributes:
+        variables: of the model.
+        function: takes named tensors, returns a dict of them.
+        inputs: `tf.TensorSpec` of each input, in the order of their names.
+        output_names: sorted.
+    """
+
+    variables: tuple[Any, ...]
+    function: Any
+    inputs: tuple[Any, ...]
+    output_names: tuple[str, ...]
+
+    def __call__(self, tensors: list[Any]) -> dict[str, Any]:
+        """Run it on one tensor for each input."""
+        import tensorflow as tf
+
+        named = {spec.name: tf.convert_to_tensor(value) for spec, value in zip(self.inputs, tensors, strict=True)}
+        return dict(self.function(**named))
+
+
+def load_model(origin: Origin) -> Loaded:
+    """Open a model, or build it.
+
+    Raises:
+        ConversionError: the file is damaged or no Keras model, holds code that is not trusted, or has a class that
+            is not defined.
+        ConfigError: no such function, or it does not take the arguments; a file of `imports` cannot be run.
+    """
+    _use_tensorflow()
+    if origin.is_function:
+        return _build(origin)
+    file = read_model_file(Path(origin.model))
+    refuse_code(file, origin.trust)
+    if file.library == "tensorflow":
+        return Loaded(_open_signature(file.path), origin, file.format, "tensorflow", "", _SIGNATURE_NOTES)
+    order: tuple[Library, ...] = ("keras",) if file.library == "keras" else ("tf_keras", "keras")
+    if file.library == "keras" and file.container != "savedmodel":
+        order = ("keras", "tf_keras")
+    elif file.container == "savedmodel":
+        order = ("tf_keras",)
+    failures: list[str] = []
+    for library in order:
+        try:
+            model = _open(library, file, origin)
+        except _FAILURES as error:
+            failures.append(_why(error, file, origin, library))
+            continue
+        notes = () if not failures else (f"{order[0]} could not open it ({failures[0]}), {library} could",)
+        classes = tuple(sorted(file.own_classes)) or _own_classes(origin)
+        return Loaded(model, origin, file.format, library, file.version, notes, classes)
+    raise ConversionError(f"{origin.model}: {failures[0]}")
+
+
+_SIGNATURE_NOTES = ("no Keras notes in it: its 'serving_default' is converted as it was exported",)
+_FAILURES = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, RuntimeError, NotImplementedError,
+             IndexError, AssertionError, NameError)  # fmt: skip
+"""What the two libraries raise for a file they cannot open. A Lambda or a layer of somebody's own may raise any."""
+
+
+def refuse_code(file: ModelFile, trust: bool) -> None:
+    """Raise ConversionError if a file holds Python code and is not trusted."""
+    if file.code_layers and not trust:
+        names = ", ".join(f"'{name}'" for name in file.code_layers)
+        raise ConversionError(
+            f"{file.path}: want no code in the file, got a Lambda in layer {names}; it would run on this machine: "
+            "give --trust if you know who made it"
+        )
+
+
+def origin_sha256(origin: Origin) -> str:
+    """Hash all that decides what the model is: its file or files, or the source of its function, and the imports.
+
+    Raises:
+        ConversionError: the file is missing.
+    """
+    digest = hashlib.sha256()
+    files = module_files(origin.model) if origin.is_function else _files(Path(origin.model))
+    root = Path(origin.model).parent if not files or origin.is_function else files[0].parent
+    for file in (*files, *origin.imports):
+        inside = file.relative_to(root) if not origin.is_function and file.is_relative_to(root) else Path(file.name)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ConversionError(f"{file}: want a readable file, got '{error.strerror}'; check the path") from error
+        digest.update(f"{inside.as_posix()}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    for key, value in sorted(origin.arguments.items()):
+        digest.update(f"{key}={value!r}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def check_weights(loaded: Loaded) -> None:
+    """Raise ConversionError, naming the variables, if a weight is NaN or infinite."""
+    broken = []
+    for variable in loaded.model.variables:
+        values = np.asarray(variable)
+        if values.dtype.kind in "fV" and not np.isfinite(values.astype(np.float32)).all():
+            broken.append(str(getattr(variable, "path", variable.name)))
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise ConversionError(
+            f"weights: want finite numbers, got NaN or infinity in {', '.join(broken[:3])}{more}; train or save the "
+            "model again"
+        )
 
 
 def module_files(reference: str) -> list[Path]:
@@ -113,97 +242,150 @@ def resolve(reference: str) -> Any:
         raise ConfigError(f"'{reference}': want a name in {module}, got none '{attribute}'; correct it") from error
 
 
-def load_model(recipe: Recipe) -> Any:
-    """Build the recipe's model.
-
-    Raises:
-        ConfigError: no such function, or it does not take the recipe's arguments.
-    """
-    build = resolve(recipe.model)
+def _build(origin: Origin) -> Loaded:
+    """Call the function that builds the model."""
+    run_imports(origin.imports)
+    build = resolve(origin.model)
+    arguments = {key: None if value == "none" else value for key, value in origin.arguments.items()}
     try:
-        return build(**{key: None if value == "none" else value for key, value in recipe.arguments.items()})
+        model = build(**arguments)
     except TypeError as error:
         raise ConfigError(
-            f"recipe '{recipe.stem}': want arguments of {recipe.model}, got '{error}'; correct [arguments]"
+            f"model '{origin.model}': want its own arguments, got '{error}'; correct [arguments]"
         ) from error
+    library = library_of(model)
+    if library is None:
+        raise ConversionError(
+            f"model '{origin.model}': want a function that returns a Keras model, got {type(model).__name__}"
+        )
+    version = str(getattr(sys.modules[library], "__version__", ""))
+    return Loaded(model, origin, f"built by {origin.model}", library, version, (), _own_classes(origin))
 
 
-def trace(model: Any, recipe: Recipe) -> Traced:
-    """Make the one graph of a model.
+def library_of(model: Any) -> Library | None:
+    """Tell which Keras an object is a model of; None for something else."""
+    for library in ("keras", "tf_keras"):
+        module = sys.modules.get(library)
+        if module is not None and hasattr(module, "Model") and isinstance(model, module.Model):
+            return library
+    return None
 
-    Args:
-        model: a `keras.Model`; or anything that has `inputs` (of fixed shape but for the batch, with names), is
-            called with one tensor for each, and returns a dict of named tensors.
-        recipe: says what the image tensor holds on the device; it is cast to the model's own type in the graph.
+
+def _use_tensorflow() -> None:
+    """Make sure that Keras 3 computes with TensorFlow, the only one of its backends that is traced here."""
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(f"KERAS_BACKEND: want tensorflow, got {keras.backend.backend()}; unset it for the converter")
+
+
+def run_imports(files: tuple[Path, ...]) -> dict[str, Any]:
+    """Run Python files as modules, and return the classes and functions that they define.
 
     Raises:
-        ConversionError: the input has another size than the recipe says.
+        ConfigError: a file is missing or fails.
     """
+    found: dict[str, Any] = {}
+    for file in files:
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        if spec is None or spec.loader is None or not file.is_file():
+            raise ConfigError(f"--import {file}: want a Python file, got none; check the path")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[file.stem] = module  # Keras looks a class up by its module's name
+        sys.path.insert(0, str(file.resolve().parent))
+        try:
+            spec.loader.exec_module(module)
+        except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
+            raise ConfigError(f"--import {file}: want a file that runs, got '{error}'; correct it") from error
+        finally:
+            sys.path.remove(str(file.resolve().parent))
+        found.update({k: v for k, v in vars(module).items() if getattr(v, "__module__", "") == file.stem})
+    return found
+
+
+def _own_classes(origin: Origin) -> tuple[str, ...]:
+    names = set()
+    for file in origin.imports:
+        module = sys.modules.get(file.stem)
+        names |= {k for k, v in vars(module).items() if getattr(v, "__module__", "") == file.stem} if module else set()
+    return tuple(sorted(names))
+
+
+def _open(library: Library, file: ModelFile, origin: Origin) -> Any:
+    """Let one library open a file."""
+    if library == "tf_keras":
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # so that `tf.keras` in the imported files is Keras 2 as well
+        try:
+            opener: Any = importlib.import_module("tf_keras")
+        except ModuleNotFoundError as error:
+            raise ImportError(f"Keras 2 is not installed; do: {_TF_KERAS}") from error
+    else:
+        opener = importlib.import_module("keras")
+    objects = run_imports(origin.imports)
+    objects.update({full: objects[name] for name, full in file.own_classes.items() if name in objects})
+    arguments: dict[str, Any] = {"custom_objects": objects, "compile": False}
+    if file.container == "zip" or library == "keras":
+        arguments["safe_mode"] = not origin.trust
+    with _proper_ending(file) as path:
+        return opener.models.load_model(str(path), **arguments)
+
+
+class _proper_ending:  # noqa: N801, a context manager that reads like a function
+    """Give a file the ending that Keras tells formats by; Keras up to 2.12 wrote HDF5 into `.keras`."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self._file = file
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Path:
+        ending = {"zip": (".keras",), "hdf5": (".h5", ".hdf5"), "savedmodel": ()}[self._file.container]
+        path = self._file.path
+        if not ending or path.suffix in ending:
+            return path
+        self._folder = tempfile.TemporaryDirectory()
+        link = Path(self._folder.name) / f"model{ending[0]}"
+        link.symlink_to(path.resolve())
+        return link
+
+    def __exit__(self, *error: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _why(error: BaseException, file: ModelFile, origin: Origin, library: Library) -> str:
+    """Say in one sentence why a library could not open a file."""
+    message = " ".join(str(error).split())
+    given = set(_own_classes(origin))
+    absent = [name for name in file.own_classes if name not in given]
+    if match := _MISSING.search(message):
+        absent = absent or [match[1].split(">")[-1]]
+    if absent and not message.startswith("Keras 2 is not installed"):
+        names = ", ".join(f"'{name}'" for name in absent)
+        return f"want the definition of {names}, got none; give --import FILE.py that defines it"
+    theirs = "tf_keras" if library == "tf_keras" else "keras"
+    hint = f"; do its classes inherit from {theirs}?" if given else ""
+    return f"want a model that {theirs} opens, got '{message[:_SHOWN] or type(error).__name__}'{hint}"
+
+
+def _open_signature(path: Path) -> SavedSignature:
+    """Open a SavedModel by TensorFlow alone."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    signature = []
-    for number, tensor in enumerate(model.inputs):
-        shape = (1, *(int(n) for n in tensor.shape[1:]))
-        dtype = recipe.input if number == 0 else _dtype(tensor)
-        signature.append(tf.TensorSpec(shape, dtype, _plain(tensor.name, f"input_{number}")))
-    image = tuple(signature[0].shape)
-    if image != (1, *recipe.height_width, 3):
-        raise ConversionError(
-            f"recipe '{recipe.stem}': want an input (1, {', '.join(map(str, recipe.height_width))}, 3), got {image}; "
-            "make size and arguments agree"
-        )
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def serve(*tensors: Any) -> dict[str, Any]:
-        wanted = [_dtype(tensor) for tensor in model.inputs]
-        return _call(model, [tf.cast(tensor, dtype) for tensor, dtype in zip(tensors, wanted, strict=True)])
-
-    function = serve.get_concrete_function()
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    names = sorted(function.structured_outputs)
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def named(*tensors: Any) -> dict[str, Any]:
-        return dict(zip(names, frozen(*tensors), strict=True))
-
-    return Traced(
-        frozen,
-        named.get_concrete_function(),
-        model,
-        tuple(_spec(spec.name, spec) for spec in signature),
-        tuple(_spec(name, tensor) for name, tensor in function.structured_outputs.items()),
-    )
-
-
-def _call(model: Any, tensors: Sequence[Any]) -> dict[str, Any]:
-    """Run a model for inference and name its outputs."""
-    if not hasattr(model, "output_names"):
-        return dict(model(*tensors))
-    return _named(model, model(list(tensors) if len(tensors) > 1 else tensors[0], training=False))
-
-
-def _named(model: Any, outputs: Any) -> dict[str, Any]:
-    """Name what a Keras model returned, by the keys of its dict or the layers' names."""
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    flat = outputs if isinstance(outputs, list | tuple) else [outputs]
-    return {_plain(name, "output"): tensor for name, tensor in zip(model.output_names, flat, strict=True)}
-
-
-def _plain(name: str, otherwise: str) -> str:
-    """Return the part of a tensor's name that a person gave it."""
-    return name.split("/")[-1].split(":")[0] or otherwise
-
-
-def _dtype(tensor: Any) -> str:
-    """Return the type's name; Keras has it as a word, TensorFlow as an object."""
-    return str(getattr(tensor.dtype, "name", tensor.dtype))
-
-
-def _spec(name: str, tensor: Any) -> TensorSpec:
-    fields = {"name": name, "dtype": _dtype(tensor), "shape": [int(n) for n in tensor.shape]}
     try:
-        return msgspec.convert(fields, TensorSpec)
-    except msgspec.ValidationError as error:
-        raise ConversionError(f"tensor '{name}': want a type that a bundle can hold, got '{error}'") from error
+        module = tf.saved_model.load(str(path))
+        signature = module.signatures["serving_default"]
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise ConversionError(f"{path}: want a whole SavedModel, got '{str(error)[:_SHOWN]}'; save it again") from error
+    except (KeyError, AttributeError) as error:
+        raise ConversionError(
+            f"{path}: want a signature 'serving_default', got none; save it with model.export"
+        ) from error
+    inputs = [
+        tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.structured_input_signature[1].items()
+    ]
+    inputs.sort(key=lambda spec: str(spec.name))
+    variables = tuple(getattr(module, "variables", ())) or tuple(signature.variables)
+    signature.keeper = module  # the signature holds its variables only weakly
+    return SavedSignature(variables, signature, tuple(inputs), tuple(sorted(signature.structured_outputs)))

@@ -5,7 +5,7 @@ for every variant the parity it must keep. Nothing here imports TensorFlow.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,8 +23,21 @@ else:
 RECIPES = Path(__file__).parent.parent / "models" / "recipes"
 """Where the recipes of this project live."""
 
-Kind = Literal["fp32", "fp16", "dynamic", "int8"]
-VariantName = Literal["fp32-tflite", "fp16-tflite", "dynamic-tflite", "int8-tflite", "fp32-onnx", "int8-onnx"]
+Kind = Literal["fp32", "fp16", "dynamic", "int8", "u8s8", "int16x8"]
+"""Number format of weights and sums. `dynamic` has int8 weights and float activations; `int8` both int8; `u8s8`
+unsigned activations, which ONNX Runtime prefers on x86; `int16x8` int16 activations and int8 weights."""
+
+VariantName = Literal[
+    "fp32-tflite",
+    "fp16-tflite",
+    "dynamic-tflite",
+    "int8-tflite",
+    "int16x8-tflite",
+    "fp32-onnx",
+    "fp16-onnx",
+    "int8-onnx",
+    "u8s8-onnx",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Variant:
 
     Attributes:
         name: kind and runtime, the last two parts of a bundle's name.
-        kind: number format of weights and sums: `dynamic` has int8 weights and float activations, `int8` both int8.
+        kind: number format of weights and sums.
         runtime: which runtime the file is for.
     """
 
@@ -44,7 +57,7 @@ class Variant:
     @property
     def calibrated(self) -> bool:
         """Whether the quantiser must see pictures."""
-        return self.kind == "int8"
+        return self.kind in ("int8", "u8s8", "int16x8")
 
 
 VARIANTS: dict[VariantName, Variant] = {
@@ -54,10 +67,37 @@ VARIANTS: dict[VariantName, Variant] = {
         Variant("fp16-tflite", "fp16", "tflite"),
         Variant("dynamic-tflite", "dynamic", "tflite"),
         Variant("int8-tflite", "int8", "tflite"),
+        Variant("int16x8-tflite", "int16x8", "tflite"),
         Variant("fp32-onnx", "fp32", "onnx"),
+        Variant("fp16-onnx", "fp16", "onnx"),
         Variant("int8-onnx", "int8", "onnx"),
+        Variant("u8s8-onnx", "u8s8", "onnx"),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the quantiser is set in one attempt at a calibrated variant.
+
+    Attributes:
+        ranges: how the range of each activation is found from the calibration inputs: the smallest and largest
+            value, the 0.005th and 99.995th percentile, or a moving average of each input's smallest and largest.
+        wide: True for int16 activations.
+        float_layers: layers that stay in float, worst first, by the names of `converters.layers`.
+    """
+
+    ranges: Literal["minmax", "percentile", "average"] = "minmax"
+    wide: bool = False
+    float_layers: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Say it for a person and for the bundle: "percentile ranges, int16 activations, 3 layers in float"."""
+        parts = [f"{self.ranges} ranges"]
+        parts += ["int16 activations"] if self.wide else []
+        parts += [f"{len(self.float_layers)} layers in float"] if self.float_layers else []
+        return ", ".join(parts)
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,6 +123,7 @@ class Pictures(_Part, frozen=True):
         source: an asset of `models.weights`, or a folder, picture or video file, relative to the recipe.
         pattern: which files of a folder, or of an asset that is unpacked into one.
         count: how many pictures, at least 1.
+        at_most: True where fewer will do.
         crops: random parts taken of each picture, for an embedder.
         seed: chooses which ones.
     """
@@ -90,6 +131,7 @@ class Pictures(_Part, frozen=True):
     source: str
     count: int
     pattern: str = "**/*"
+    at_most: bool = False
     crops: int = 1
     seed: int = 0
 
@@ -98,12 +140,14 @@ class Rules(_Part, frozen=True):
     """What one variant must keep to be written.
 
     Attributes:
-        cosine_min: smallest cosine between an output of the packed model and of Keras, over the parity pictures.
+        cosine_min: smallest cosine between an output of the packed model and of Keras, over the parity examples.
+        max_drop: largest fall of the task's metric, see `converters.tasks`; None = the recipe's own.
         optional: True where failing is expected, and no reason to end the command with an error.
         preferred: True for the variant that a device takes by itself when it has this runtime.
     """
 
     cosine_min: float
+    max_drop: float | None = None
     optional: bool = False
     preferred: bool = False
 
@@ -113,46 +157,72 @@ class Recipe(_Part, frozen=True):
 
     Attributes:
         name: first part of the bundles' names.
-        size: input height and width in pixels, or one number for both.
         task: what the device uses it for.
-        model: `module:function` that builds it, given `arguments`; "none" stands for None, which TOML lacks.
+        model: `module:function` that builds it, given `arguments` ("none" stands for None, which TOML lacks), or a
+            file that Keras saved, relative to the recipe.
+        variants: which files to make, and the rules for each.
+        size: input height and width in pixels, or one number for both; None for a model that takes no picture, or
+            to take the size from the model.
+        preprocess: how pixels become the model's input; None for a model that takes no picture.
+        imports: Python files that define the model's own layers, relative to the recipe.
+        trust: True to run code that is stored in the model file (Lambda layers).
         weights: assets of `models.weights` that the function reads, for the bundle's provenance.
         labels: class names, or `module:attribute` that holds them.
-        input: what the bundle's input tensor holds; `uint8` is a camera's pixels, cast inside the graph.
-        calibration: pictures for the quantiser.
-        parity: pictures to judge with; those that calibrated are left out.
-        variants: which files to make, and the rules for each.
+        input: what the bundle's picture inputs hold. `uint8` is a camera's pixels: cast, and normalised as
+            `preprocess` says, inside the graph, so that the device does no float; `float32` leaves both to the device.
+        threshold: probability from which a pair is the same, for task `pair`.
+        calibration: examples for the quantiser.
+        parity: examples to judge with; those that calibrated are left out. None = tensors of noise, which prove
+            the arithmetic and nothing else.
+        metric: folder or file with labelled examples, relative to the recipe; "" = the parity examples judge the task.
+        target: board it is meant for, a key of `converters.targets.TARGETS`; "" = any.
+        max_drop: largest fall of the task's metric that is allowed, in parts of 1; see `converters.tasks`.
+        min_agreement: smallest share of examples on which a variant must agree with Keras; 0 = reported only.
     """
 
     name: str
-    size: int | tuple[int, int]
     task: Task
     model: str
-    preprocess: Preprocess
-    calibration: tuple[Pictures, ...]
-    parity: tuple[Pictures, ...]
     variants: dict[VariantName, Rules]
+    size: int | tuple[int, int] | None = None
+    preprocess: Preprocess | None = None
+    calibration: tuple[Pictures, ...] = ()
+    parity: tuple[Pictures, ...] = ()
+    metric: str = ""
     arguments: dict[str, bool | int | float | str | tuple[int | str, ...]] = {}
+    imports: tuple[str, ...] = ()
+    trust: bool = False
     weights: tuple[str, ...] = ()
     labels: str | tuple[str, ...] = ()
     input: Literal["uint8", "float32"] = "uint8"
     decoder: Decoder | None = None
     embedding: Embedding | None = None
+    threshold: float = 0.5
+    target: str = ""
+    max_drop: float = 0.01
+    min_agreement: float = 0.0
 
     @property
-    def height_width(self) -> tuple[int, int]:
-        """Size of the input in pixels."""
+    def height_width(self) -> tuple[int, int] | None:
+        """Size of the pictures in pixels; None where the recipe does not say."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     @property
     def stem(self) -> str:
-        """First two parts of a bundle's name: nanodet-416, mobilenetv2-128x64."""
+        """First two parts of a bundle's name: nanodet-416, mobilenetv2-128x64; the name alone without a size."""
+        if self.size is None:
+            return self.name
         size = str(self.size) if isinstance(self.size, int) else f"{self.size[0]}x{self.size[1]}"
         return f"{self.name}-{size}"
 
     def bundle_name(self, variant: Variant) -> str:
         """Name of the folder that holds this variant."""
         return f"{self.stem}-{variant.name}"
+
+    def allowed_drop(self, variant: Variant) -> float:
+        """Largest fall of the task's metric for a variant."""
+        own = self.variants[variant.name].max_drop
+        return self.max_drop if own is None else own
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -169,9 +239,14 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"recipe {path}: want TOML, got '{error}'; correct that place") from error
     except msgspec.ValidationError as error:
         raise ConfigError(f"recipe {path}: want the keys of converters.recipe, got '{error}'; correct it") from error
-    for complaint in _complaints(recipe):
-        raise ConfigError(f"recipe {path}: {complaint}")
+    check_recipe(recipe, f"recipe {path}")
     return recipe
+
+
+def check_recipe(recipe: Recipe, where: str) -> None:
+    """Raise ConfigError if values contradict each other; `where` begins the sentence."""
+    for complaint in _complaints(recipe):
+        raise ConfigError(f"{where}: {complaint}")
 
 
 def find_recipe(name: str) -> Path:
@@ -189,24 +264,33 @@ def find_recipe(name: str) -> Path:
     return found[0]
 
 
-def choose_variants(recipe: Recipe, wanted: tuple[str, ...]) -> list[Variant]:
-    """List the recipe's variants, in the order of `VARIANTS`.
+def choose_variants(
+    offered: Collection[VariantName], wanted: Sequence[str] = (), runtimes: Sequence[str] = ()
+) -> list[Variant]:
+    """List variants, in the order of `VARIANTS`.
 
     Args:
-        recipe: the recipe.
-        wanted: names, kinds or runtimes ("fp32-onnx", "int8", "tflite"); empty = all of the recipe.
+        offered: to choose from.
+        wanted: names or kinds ("fp32-onnx", "int8"); empty = all.
+        runtimes: for which runtimes; empty = all.
 
     Raises:
         ConfigError: a word that is none of these.
     """
-    words = {word for variant in VARIANTS.values() for word in (variant.name, variant.kind, variant.runtime)}
-    for word in wanted:
-        if word not in words:
-            raise ConfigError(f"--variants: want some of {', '.join(sorted(words))}, got '{word}'; correct it")
+    known = {word for variant in VARIANTS.values() for word in (variant.name, variant.kind)}
+    for flag, words, want in (
+        ("--variants", wanted, known),
+        ("--runtimes", runtimes, {variant.runtime for variant in VARIANTS.values()}),
+    ):
+        for word in words:
+            if word not in want:
+                raise ConfigError(f"{flag}: want some of {', '.join(sorted(want))}, got '{word}'; correct it")
     return [
         variant
         for name, variant in VARIANTS.items()
-        if name in recipe.variants and (not wanted or {variant.name, variant.kind, variant.runtime} & set(wanted))
+        if name in offered
+        and (not wanted or {variant.name, variant.kind} & set(wanted))
+        and (not runtimes or variant.runtime in runtimes)
     ]
 
 
@@ -216,18 +300,20 @@ def _complaints(recipe: Recipe) -> Iterator[str]:
         yield "variants: want at least one, got none; add a [variants.fp32-tflite]"
     if not recipe.name or set(recipe.name) & set("/\\. "):
         yield f"name: want a plain word, got '{recipe.name}'; it becomes part of a folder's name"
-    if min(recipe.height_width) < 1:
+    if recipe.height_width is not None and min(recipe.height_width) < 1:
         yield f"size: want pixels above 0, got {recipe.size}; correct it"
     if recipe.task == "detect" and recipe.decoder is None:
         yield "decoder: want one for task 'detect', got none; add [decoder] with a name of edge.decode.DECODERS"
     if recipe.task == "embed" and recipe.embedding is None:
         yield "embedding: want one for task 'embed', got none; add [embedding]"
-    how = recipe.preprocess
-    if recipe.input == "uint8" and (any(how.mean) or set(how.std) != {1.0} or how.color != "rgb"):
-        yield "preprocess: want no mean, std or color with input 'uint8', got some; put them into the model's graph"
+    if recipe.task != "other" and recipe.preprocess is None:
+        yield f"preprocess: want one for task '{recipe.task}', got none; add [preprocess]"
+    if not 0 <= recipe.max_drop <= 1:
+        yield f"max_drop: want 0 to 1, as 0.01 for one point of a hundred, got {recipe.max_drop:g}; correct it"
+    calibrated = any(VARIANTS[name].calibrated for name in recipe.variants)
+    if calibrated and not recipe.calibration:
+        yield "calibration: want examples for int8, got none; add a [[calibration]], or leave the int8 variants out"
     for name, places in (("calibration", recipe.calibration), ("parity", recipe.parity)):
-        if not places:
-            yield f"{name}: want at least one place for pictures, got none; add a [[{name}]]"
         if any(min(pictures.count, pictures.crops) < 1 for pictures in places):
             yield f"{name}: want count and crops of at least 1, got less; correct it"
     preferred = [VARIANTS[name].runtime for name, rules in recipe.variants.items() if rules.preferred]

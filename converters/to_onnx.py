@@ -1,16 +1,16 @@
-"""A traced model -> the bytes of an ONNX file, by tf2onnx from the frozen graph; int8 by ONNX Runtime's quantiser.
+"""A traced model -> the bytes of an ONNX file, by tf2onnx from the frozen graph.
 
 tf2onnx numbers its nodes anew in every process. All names but those of inputs and outputs are replaced here by
 their place in one fixed walk of the graph, so that the same model gives the same bytes.
 """
 
-import functools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from converters.load import ConversionError, Tensor, Traced
+from converters.load import ConversionError
+from converters.traced import Traced
 
 OPSET = 17
 """Old enough for the onnxruntime of JetPack 5 and 6, new enough for every operator we use."""
@@ -21,69 +21,123 @@ IR_VERSION = 8
 _DOMAINS = ("", "ai.onnx")
 
 
-@functools.lru_cache(maxsize=1)
 def to_onnx(traced: Traced) -> bytes:
-    """Pack a model in float32; the last one made is remembered, as the int8 variant starts from it.
+    """Pack a model in float32.
+
+    Straight from the frozen graph: tf2onnx reading a Keras model or a live function makes required inputs of the
+    constants of a Normalization layer. What tf2onnx has no translation for is tried once more by way of TFLite.
 
     Raises:
         ConversionError: the graph has an operator without an ONNX counterpart; tf2onnx itself only logs that.
     """
-    import onnx
-    import tf2onnx
-
-    inputs = [tensor.name for tensor in traced.frozen.inputs]
-    outputs = [tensor.name for tensor in traced.frozen.outputs]
     try:
-        model, _ = tf2onnx.convert.from_graph_def(
-            traced.frozen.graph.as_graph_def(), input_names=inputs, output_names=outputs, opset=OPSET
-        )
-        names = dict(zip(inputs, (spec.name for spec in traced.inputs), strict=True))
-        names.update(zip(outputs, sorted(spec.name for spec in traced.outputs), strict=True))
+        return _pack(*_from_graph(traced), traced)
+    except ConversionError as error:
+        try:
+            return _pack(*_from_tflite(traced), traced)
+        except ConversionError:
+            raise error from None
+
+
+def _pack(model: Any, names: dict[str, str], traced: Traced) -> bytes:
+    """Put a model of tf2onnx into its final form and check it."""
+    import onnx
+
+    shapes: type[Exception] = onnx.shape_inference.InferenceError
+    try:
+        _replace_erfc(model.graph)
         model = canonical(model, names)
+        _state_types(model.graph, traced)
         _check(model)
-    except (ValueError, RuntimeError, TypeError, KeyError, onnx.checker.ValidationError) as error:
+    except (ValueError, RuntimeError, TypeError, KeyError, onnx.checker.ValidationError, shapes) as error:
         raise ConversionError(f"tf2onnx: want a valid ONNX graph, got '{_first_line(error)}'") from error
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def quantize(model: bytes, input_name: str, calibration: Sequence[Tensor]) -> bytes:
-    """Make the int8 variant: static QDQ, weights and activations signed, weights by channel, ranges by min and max.
+def _from_graph(traced: Traced) -> tuple[Any, dict[str, str]]:
+    """Let tf2onnx read the frozen graph; also return the new name of each input and output."""
+    import tf2onnx
 
-    Signed activations are what ONNX Runtime's Arm kernels want, and the only kind its GPU providers take.
+    inputs, outputs = list(traced.names.graph_inputs), list(traced.names.graph_outputs)
+    try:
+        model, _ = tf2onnx.convert.from_graph_def(
+            traced.graph_def, input_names=inputs, output_names=outputs, opset=OPSET
+        )
+    except _FAILURES as error:
+        raise ConversionError(f"tf2onnx: want a graph that it can read, got '{_first_line(error)}'") from error
+    names = dict(zip(inputs, (spec.name for spec in traced.inputs), strict=True))
+    names.update(zip(outputs, (spec.name for spec in traced.outputs), strict=True))
+    return model, names
 
-    Args:
-        model: the float32 file.
-        input_name: of the image.
-        calibration: image tensors, as the device will make them.
 
-    Raises:
-        ConversionError: the quantiser cannot do it.
-    """
-    import onnx
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+def _from_tflite(traced: Traced) -> tuple[Any, dict[str, str]]:
+    """Let tf2onnx read the float32 TFLite file of the same graph."""
+    import tf2onnx
+    from ai_edge_litert.interpreter import Interpreter
 
+    from converters.to_tflite import to_tflite
+
+    content = to_tflite(traced, "fp32")
     with tempfile.TemporaryDirectory() as folder:
-        source, prepared, target = (Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx"))
-        source.write_bytes(model)
+        file = Path(folder) / "float.tflite"
+        file.write_bytes(content)
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
-            quantize_static(
-                prepared,
-                target,
-                _Reader(input_name, calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                activation_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-            )
-            quantized = onnx.load(target)
-            _keep_needed_opsets(quantized)
-            _check(quantized)
-        except (ValueError, RuntimeError, TypeError, KeyError, onnx.checker.ValidationError) as error:
-            raise ConversionError(f"onnxruntime: want an int8 graph, got '{_first_line(error)}'") from error
-    return bytes(quantized.SerializeToString(deterministic=True))
+            model, _ = tf2onnx.convert.from_tflite(str(file), opset=OPSET)
+        except _FAILURES as error:
+            raise ConversionError(f"tf2onnx: want a graph that it can read, got '{_first_line(error)}'") from error
+    runner = Interpreter(model_content=content).get_signature_runner("serving_default")
+    details = {**runner.get_input_details(), **runner.get_output_details()}
+    return model, {str(detail["name"]): name for name, detail in details.items()}
+
+
+_FAILURES = (
+    ValueError, RuntimeError, TypeError, KeyError, IndexError, AttributeError, AssertionError, NotImplementedError,
+)  # fmt: skip
+"""What tf2onnx raises where it meets what it does not know."""
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Write 1 - Erf(x) for Erfc(x), TensorFlow's operator in GELU, which ONNX does not have."""
+    import numpy as np
+    import onnx
+
+    one = f"{graph.name}_one_for_erfc"
+    kept: list[Any] = []
+    for node in graph.node:
+        for inner in _inner_graphs(node):
+            _replace_erfc(inner)
+        if node.op_type != "Erfc":
+            kept.append(node)
+            continue
+        erf = onnx.helper.make_node("Erf", list(node.input), [f"{node.output[0]}_erf"])
+        kept += [erf, onnx.helper.make_node("Sub", [one, erf.output[0]], list(node.output))]
+    if any(one in node.input for node in kept):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), one))
+    made = type(graph)()
+    made.node.extend(kept)
+    graph.ClearField("node")
+    graph.node.extend(made.node)
+
+
+def _state_types(graph: Any, traced: Traced) -> None:
+    """Write the known shapes into the file, and raise ValueError unless inputs and outputs are the wanted ones."""
+    import numpy as np
+    import onnx
+
+    for values, specs in ((graph.input, traced.inputs), (graph.output, traced.outputs)):
+        found, wanted = sorted(value.name for value in values), sorted(spec.name for spec in specs)
+        if found != wanted:
+            raise ValueError(f"inputs or outputs {', '.join(found)} where the model has {', '.join(wanted)}")
+        by_name = {value.name: value for value in values}
+        ordered = [by_name[spec.name] for spec in specs]
+        copies = []
+        for value, spec in zip(ordered, specs, strict=True):
+            kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+            if value.type.tensor_type.elem_type != kind:
+                raise ValueError(f"another type of '{spec.name}' than {spec.dtype}")
+            copies.append(onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape))
+        del values[:]
+        values.extend(copies)
 
 
 def canonical(model: Any, names: dict[str, str]) -> Any:
@@ -93,36 +147,108 @@ def canonical(model: Any, names: dict[str, str]) -> Any:
         model: an `onnx.ModelProto`; not changed.
         names: old -> new name of the graph's inputs and outputs.
     """
-    import onnx
-
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    walked = list(_walk(graph))
-    renamed = dict(names)
-    for number, node in enumerate(walked):
-        for place, name in enumerate(node.output):
-            if name:
-                renamed.setdefault(name, f"n{number}_{place}")
-    used: list[str] = []
-    for name in (name for node in walked for name in _reads(node)):
-        if name in constants and name not in renamed:
-            renamed[name] = f"c{len(used)}"
-            used.append(name)
-    made = onnx.ModelProto()
+    made = type(model)()
     made.CopyFrom(model)
     made.ir_version = IR_VERSION
-    for field in ("node", "initializer", "value_info"):
-        made.graph.ClearField(field)
+    made.graph.ClearField("doc_string")
     made.graph.name = "model"
-    for number, node in enumerate(walked):
-        _rename_node(made.graph.node.add(), node, f"n{number}", renamed)
-    for name in used:
-        made.graph.initializer.add().CopyFrom(constants[name])
-        made.graph.initializer[-1].name = renamed[name]
-    for value in (*made.graph.input, *made.graph.output):
-        value.name = renamed[value.name]
+    _rename_graph(made.graph, "", dict(names))
     _keep_needed_opsets(made)
     return made
+
+
+def _rename_graph(graph: Any, prefix: str, renamed: dict[str, str]) -> None:
+    """Rename in place: nodes by their place in one walk from the outputs, constants by their first use.
+
+    Args:
+        graph: an `onnx.GraphProto`.
+        prefix: of all names that are made; those of an inner graph begin with the name of the node that has it.
+        renamed: names that are known already; those of an inner graph's surroundings among them.
+    """
+    _move_identities(graph)
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    walked = list(_walk(graph))
+    taken = set(renamed.values())
+    own = dict(renamed)
+
+    def call(name: str, new: str) -> None:
+        while new in taken:
+            new += "_"
+        own[name] = new
+
+    if prefix:
+        for number, value in enumerate(graph.input):
+            call(value.name, f"{prefix}i{number}")
+    made_here: set[str] = set(renamed) if not prefix else {value.name for value in graph.input}
+    for number, node in enumerate(walked):
+        for place, name in enumerate(node.output):
+            if name and name not in made_here:
+                call(name, f"{prefix}n{number}_{place}")
+    used: list[str] = []
+    for name in (*(n for node in walked for n in _reads(node)), *(value.name for value in graph.output)):
+        if name in constants and name not in used:
+            if name not in made_here:
+                call(name, f"{prefix}c{len(used)}")
+            used.append(name)
+    nodes = [_renamed_node(node, f"{prefix}n{number}", own) for number, node in enumerate(walked)]
+    tensors = []
+    for name in used:
+        tensors.append(type(constants[name])())
+        tensors[-1].CopyFrom(constants[name])
+        tensors[-1].name = own[name]
+    for field in ("node", "initializer", "value_info"):
+        graph.ClearField(field)
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
+    for value in (*graph.input, *graph.output):
+        value.name = own.get(value.name, value.name)
+
+
+def _move_identities(graph: Any) -> None:
+    """Leave Identity nodes only where two outputs, or an input and an output, are the same tensor.
+
+    tf2onnx removes them in the order of a Python set, so which of two outputs copies the other changes by process.
+    """
+    same = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+
+    def root(name: str) -> str:
+        while name in same:
+            name = same[name]
+        return name
+
+    computed = {name for node in graph.node if node.op_type != "Identity" for name in node.output}
+    renamed: dict[str, str] = {}
+    copies = []
+    for value in graph.output:
+        first = root(value.name)
+        if first in computed and first not in renamed:
+            renamed[first] = value.name
+        elif first in computed or first != value.name:  # an inner graph may hand an input through by its name alone
+            copies.append((first, value.name))
+    renamed.update({name: renamed.get(root(name), root(name)) for name in same})
+    nodes = [node for node in graph.node if node.op_type != "Identity"]
+    for node in nodes:
+        _replace_names(node, renamed)
+    made = type(graph)()
+    made.node.extend(nodes)
+    for first, name in copies:
+        made.node.add(op_type="Identity", input=[renamed.get(first, first)], output=[name])
+    graph.ClearField("node")
+    graph.node.extend(made.node)
+
+
+def _replace_names(node: Any, renamed: dict[str, str]) -> None:
+    """Rename what a node reads and makes, inside its inner graphs as well but for names that they use anew."""
+    for field in (node.input, node.output):
+        field[:] = [renamed.get(old, old) for old in field]
+    for graph in _inner_graphs(node):
+        inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
+        inside |= {value.name for value in graph.input}
+        outer = {old: new for old, new in renamed.items() if old not in inside}
+        for inner in graph.node:
+            _replace_names(inner, outer)
+        for value in graph.output:
+            value.name = outer.get(value.name, value.name)
 
 
 def _walk(graph: Any) -> Iterator[Any]:
@@ -157,20 +283,19 @@ def _inner_graphs(node: Any) -> list[Any]:
     return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
-def _rename_node(made: Any, node: Any, name: str, renamed: dict[str, str]) -> None:
-    """Copy a node under a new name; inside its inner graphs only what comes from outside is renamed."""
+def _renamed_node(node: Any, name: str, renamed: dict[str, str]) -> Any:
+    """Copy a node, and the graphs inside it, under new names."""
+    made = type(node)()
     made.CopyFrom(node)
     made.name = name
     made.ClearField("doc_string")
     for field in (made.input, made.output):
         field[:] = [renamed.get(old, old) for old in field]
-    for graph in _inner_graphs(made):
-        for number, inner in enumerate(graph.node):
-            copied = type(inner)()
-            copied.CopyFrom(inner)
-            _rename_node(inner, copied, f"{name}_{number}", renamed)
-        for value in graph.output:
-            value.name = renamed.get(value.name, value.name)
+    for number, graph in enumerate(_inner_graphs(made)):
+        graph.ClearField("doc_string")
+        graph.name = f"{name}_{number}"
+        _rename_graph(graph, f"{graph.name}_", renamed)
+    return made
 
 
 def _keep_needed_opsets(model: Any) -> None:
@@ -195,13 +320,3 @@ def _check(model: Any) -> None:
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
-
-
-class _Reader:
-    """Hands the calibration tensors to ONNX Runtime, one a call, as its `CalibrationDataReader` does."""
-
-    def __init__(self, name: str, tensors: Sequence[Tensor]) -> None:
-        self._feeds = iter([{name: tensor} for tensor in tensors])
-
-    def get_next(self) -> dict[str, Tensor] | None:
-        return next(self._feeds, None)

