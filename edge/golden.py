@@ -128,7 +128,7 @@ def _likely_cause(
     for words, repair in _GUESSES.items():
         repaired = [repair(tensor.astype(np.float32)) for tensor in tensors]
         limits = [np.iinfo(tensor.dtype) if tensor.dtype.kind in "iu" else None for tensor in tensors]
-        if any(l and (v.min() < l.min or v.max() > l.max) for v, l in zip(repaired, limits, strict=True)):
+        if any(x and (v.min() < x.min or v.max() > x.max) for v, x in zip(repaired, limits, strict=True)):
             continue
         again = [
             np.ascontiguousarray(value.astype(tensor.dtype)) for value, tensor in zip(repaired, tensors, strict=True)

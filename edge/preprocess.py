@@ -14,7 +14,6 @@ from edge.bundle import Preprocess, TensorSpec
 from edge.errors import BundleError
 from edge.types import F32, U8
 
-
 _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
 
 
