@@ -135,7 +135,7 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
         return 0
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
         bench = Path(temporary)
-        workshop = _study(recipe, origin, base, current, any(v.calibrated for v in todo), bench, how)
+        workshop = _study(recipe, origin, base, current, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
     _report(workshop, made, folder)
     return sum(record.status == "failed" for record in made)
@@ -189,7 +189,7 @@ def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> Var
 def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome | None, Path]:
     """Make attempts until one passes or none is left to try."""
     recipe, name = workshop.recipe, workshop.recipe.bundle_name(variant)
-    settings = Settings() if variant.calibrated else None
+    settings = (recipe.variants[variant.name].settings or Settings()) if variant.calibrated else None
     attempts: list[Attempt] = []
     tried: list[tuple[Settings, float]] = []
     layers: tuple[LayerError, ...] = ()

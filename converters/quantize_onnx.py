@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from converters.fit_onnx import fit_convolutions
 from converters.load import ConversionError, Tensor
-from converters.recipe import Settings
+from converters.recipe import ALL, Settings
 from converters.rounding import LEVELS
 from converters.to_onnx import _check, _first_line, canonical
 
@@ -41,7 +42,7 @@ def quantize(
             take; `u8s8` has unsigned ones, which are faster on x86.
         names: of the inputs.
         samples: to calibrate: one array for each of `names`, as on the device.
-        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`.
+        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or `ALL`.
 
     Raises:
         ConversionError: the quantiser cannot do it.
@@ -56,6 +57,8 @@ def quantize(
         raise ConversionError(f"{kind}: want samples to calibrate with, got none; give --calibrate")
     try:
         prepared = prepare(model)
+        if ALL in settings.float_layers:
+            settings = replace(settings, float_layers=tuple(node.name for node in prepared.graph.node))
         _refuse_unknown(prepared, settings.float_layers)
         fit_convolutions(prepared, names, samples, settings.float_layers, _EXACT)
         quantized = with_pairs(prepared, kind, names, samples, settings)
