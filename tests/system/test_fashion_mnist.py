@@ -123,6 +123,7 @@ model.layers[-1].set_weights(weights)
 AUGMENTED = """
 archive = keras.export.ExportArchive()
 noisy = keras.layers.RandomTranslation(0.3, 0.3)
+noisy.build((None, 28, 28, 1))
 archive.track(model)
 archive.track(noisy)
 import tensorflow as tf
