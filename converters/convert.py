@@ -23,6 +23,7 @@ from converters.job import DEFAULT_LIMITS, Limits, run_limited
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
 from converters.recipe import Recipe, Settings, Variant, choose_variants
+from converters.plots import shorten
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
 from converters.report import choose, merge, read_record, write_report
@@ -244,7 +245,7 @@ def _reason(attempts: list[Attempt]) -> str:
     words = first.complaint
     layers = next((made.layers for made in attempts if made.layers), ())
     if layers:
-        named = ", ".join(f"{layer.layer} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
+        named = ", ".join(f"{shorten(layer.layer)} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
         words += f"; worst layers: {named}"
     if len(attempts) > 1:
         words += f"; {len(attempts) - 1} remedies tried, none was enough"
