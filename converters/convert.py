@@ -22,8 +22,8 @@ from converters.evidence import write_evidence
 from converters.job import DEFAULT_LIMITS, Limits, run_limited
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
-from converters.recipe import Recipe, Settings, Variant, choose_variants
 from converters.plots import shorten
+from converters.recipe import Recipe, Settings, Variant, choose_variants
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
 from converters.report import choose, merge, read_record, write_report
