@@ -26,7 +26,7 @@ def test_the_ladder_is_ranges_then_worst_layers_with_the_best_ranges():
     assert made[-2].wide
     assert not made[-2].float_layers
     assert made[-1].float_layers == (ALL,)
-    assert made[3].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
+    assert made[4].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
 
 
 def test_the_same_record_gives_the_same_next_step():
