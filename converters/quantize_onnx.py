@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from converters.fit_onnx import fit_convolutions
+from converters.layers import Node, named
 from converters.load import ConversionError, Tensor
-from converters.recipe import ALL, Settings
+from converters.recipe import Settings
 from converters.rounding import LEVELS
 from converters.to_onnx import _check, _first_line, canonical
 
@@ -42,7 +43,7 @@ def quantize(
             take; `u8s8` has unsigned ones, which are faster on x86.
         names: of the inputs.
         samples: to calibrate: one array for each of `names`, as on the device.
-        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or `ALL`.
+        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or what stands for some.
 
     Raises:
         ConversionError: the quantiser cannot do it.
@@ -57,9 +58,7 @@ def quantize(
         raise ConversionError(f"{kind}: want samples to calibrate with, got none; give --calibrate")
     try:
         prepared = prepare(model)
-        if ALL in settings.float_layers:
-            settings = replace(settings, float_layers=tuple(node.name for node in prepared.graph.node))
-        _refuse_unknown(prepared, settings.float_layers)
+        settings = replace(settings, float_layers=named(settings.float_layers, _nodes(prepared)))
         fit_convolutions(prepared, names, samples, settings.float_layers, _EXACT)
         quantized = with_pairs(prepared, kind, names, samples, settings)
         _store_in_8_bits(quantized, settings.float_layers)
@@ -187,10 +186,13 @@ def failures() -> tuple[type[Exception], ...]:
     )  # fmt: skip
 
 
-def _refuse_unknown(model: Any, layers: Sequence[str]) -> None:
-    unknown = sorted(set(layers) - {node.name for node in model.graph.node})
-    if unknown:
-        raise ConversionError(f"float layers: want names of this model's nodes, got '{unknown[0]}'; measure them anew")
+def _nodes(model: Any) -> list[Node]:
+    return [
+        Node(node.name, tuple(node.input), tuple(node.output), node.op_type in _WEIGHTED) for node in model.graph.node
+    ]
+
+
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU")
 
 
 def _io_names(model: Any) -> dict[str, str]:

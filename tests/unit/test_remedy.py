@@ -1,6 +1,8 @@
 import pytest
 
-from converters.recipe import ALL, VARIANTS, Settings
+from converters.layers import Node, named
+from converters.load import ConversionError
+from converters.recipe import ALL, DECODING, VARIANTS, Settings
 from converters.record import LayerError
 from converters.remedy import RANGES, STEPS, next_settings
 
@@ -59,3 +61,24 @@ def test_onnx_climbs_the_same_ladder_but_for_int16_activations():
 @pytest.mark.parametrize("name", ["fp32-tflite", "dynamic-tflite", "int16x8-tflite"])
 def test_variants_without_choices_are_tried_once(name):
     assert climb(VARIANTS[name], lambda _: 0.5) == [Settings()]
+
+
+def test_a_model_of_boxes_keeps_its_decoding_in_float_before_other_layers():
+    tried = [(settings, 0.5) for settings in RANGES]
+    assert next_settings(INT8, tried, LAYERS, decodes=True).float_layers == (DECODING,)
+    assert len(next_settings(INT8, tried, LAYERS).float_layers) == STEPS[0]
+
+
+def test_decoding_is_what_no_layer_with_weights_comes_after():
+    nodes = [
+        Node("first", ("image",), ("a",), True),
+        Node("relu", ("a",), ("b",), False),
+        Node("head", ("b",), ("c",), True),
+        Node("other head", ("b",), ("d",), True),
+        Node("exp", ("c",), ("e",), False),
+        Node("boxes", ("e", "d"), ("f",), False),
+    ]
+    assert named((DECODING,), nodes) == ("exp", "boxes")
+    assert named((ALL,), nodes) == tuple(node.name for node in nodes)
+    with pytest.raises(ConversionError, match="'nose'"):
+        named(("nose",), nodes)
