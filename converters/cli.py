@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what is in a model and what would be done with it")
     inspect.set_defaults(run=_inspect)
     inspect.add_argument("models", nargs=1, metavar="MODEL", help=".keras, .h5, SavedModel folder or module:function")
+    inspect.add_argument("--size", type=_size, metavar="HxW", help="of the pictures, where the model takes any")
     checking = commands.add_parser("verify", help="check a bundle again, from what it records")
     checking.set_defaults(run=_verify)
     checking.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a bundle")
@@ -158,7 +159,9 @@ def _convert(options: argparse.Namespace) -> int:
         raise ConfigError("--all: want it alone, got models beside it; give one or the other")
     work = _work(options)
     limits = Limits(options.time_limit, options.memory_limit)
-    how = How(_say, options.variants, options.runtimes, options.force, limits, options.attempts)
+    # What a function of a person's own reads when it is called cannot be known here: it is always called again.
+    force = options.force or any(":" in name for name in options.models)
+    how = How(_say, options.variants, options.runtimes, force, limits, options.attempts)
     failed = 0
     with bundle_folder(options.out) as folder:
         for recipe, origin, base in work:
@@ -198,7 +201,7 @@ def _work(options: argparse.Namespace) -> list[tuple[Recipe, Origin, Path]]:
     paths = [find_recipe(name) for name in options.models] or sorted(RECIPES.glob("*.toml"))
     if not paths:
         raise ConfigError(f"recipes {RECIPES}: want at least one .toml file, got none; add one")
-    recipes = [judged_by(read_recipe(path), options) for path in paths]
+    recipes = [judged_by(read_recipe(path), options, f"recipe {path}") for path in paths]
     return [(recipe, recipe_origin(recipe, path), path.parent) for recipe, path in zip(recipes, paths, strict=True)]
 
 
@@ -216,7 +219,7 @@ def _is_model(name: str) -> bool:
 
 def _inspect(options: argparse.Namespace) -> int:
     limits = Limits(options.time_limit, options.memory_limit)
-    for line in run_limited(describe, limits, "opening the model", origin_of(options)):
+    for line in run_limited(describe, limits, "opening the model", origin_of(options), options.size):
         _say(line)
     return 0
 

@@ -27,9 +27,10 @@ from converters.recipe import Recipe, Settings, Variant, choose_variants
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
 from converters.report import choose, merge, read_record, write_report
-from converters.stamp import is_up_to_date, note_refusal, refusal, stamp
+from converters.stamp import basis, is_up_to_date, note_refusal, refusal, stamp
 from converters.study import Places, Study, read_study, study
 from converters.targets import run_legacy
+from edge.bundle import STAGING
 from edge.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -73,8 +74,12 @@ class _Workshop:
     recipe: Recipe
     study: Study
     folder: Path
-    stamp: str
+    basis: str
     how: How
+
+    def stamp(self, variant: Variant) -> str:
+        """Return the hash over all that one bundle is made from."""
+        return stamp(self.recipe, variant, self.basis)
 
 
 @contextmanager
@@ -98,9 +103,8 @@ def bundle_folder(folder: Path) -> Iterator[Path]:
             raise ConfigError(
                 f"--out {folder}: want no other conversion there, got one at work; wait for it"
             ) from error
-        for left in folder.glob(".*-*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)  # `write_bundle` stages in .<bundle>-<random>
+        for left in folder.glob(f"{STAGING}*"):
+            shutil.rmtree(left, ignore_errors=True)
         yield folder
 
 
@@ -121,10 +125,15 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
         EdgeError: the recipe, its model or its data are not usable.
         OSError: a bundle could not be written.
     """
-    current = stamp(recipe, origin, base)
+    chosen = choose_variants(recipe.variants, how.variants, how.runtimes)
+    if not chosen:
+        raise ConfigError(
+            f"{recipe.stem}: want some of its variants, {', '.join(recipe.variants)}, got none of them; name others"
+        )
+    foundation = basis(recipe, origin, base)
     todo = []
-    for variant in choose_variants(recipe.variants, how.variants, how.runtimes):
-        name = recipe.bundle_name(variant)
+    for variant in chosen:
+        name, current = recipe.bundle_name(variant), stamp(recipe, variant, foundation)
         if how.force:
             todo.append(variant)
         elif is_up_to_date(folder / name, current):
@@ -137,14 +146,14 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
         return 0
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
         bench = Path(temporary)
-        workshop = _study(recipe, origin, base, current, any(v.fitted for v in todo), bench, how)
+        workshop = _study(recipe, origin, base, foundation, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
     _report(workshop, made, folder)
     return sum(record.status == "failed" for record in made)
 
 
 def _study(
-    recipe: Recipe, origin: Origin, base: Path, current: str, calibrated: bool, bench: Path, how: How
+    recipe: Recipe, origin: Origin, base: Path, foundation: str, calibrated: bool, bench: Path, how: How
 ) -> _Workshop:
     """Open, check and trace the model and ask Keras for its answers, in a job."""
     before = time.monotonic()
@@ -164,7 +173,7 @@ def _study(
         f"{recipe.stem}: {known.facts.source}, task {recipe.task}; asked Keras about "
         f"{len(known.metric)} examples, {time.monotonic() - before:.0f} s"
     )
-    return _Workshop(recipe, known, bench, current, how)
+    return _Workshop(recipe, known, bench, foundation, how)
 
 
 def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> VariantRecord:
@@ -182,8 +191,9 @@ def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> Var
         )  # fmt: skip
     reason = _reason(attempts)
     if optional:
-        note_refusal(folder, name, workshop.stamp, reason)
-    say(f"{name}: NOT WRITTEN{', optional' if optional else ''}: {reason}")
+        note_refusal(folder, name, workshop.stamp(variant), reason)
+    older = "; an older one is still there" if (folder / name).is_dir() else ""
+    say(f"{name}: NOT WRITTEN{', optional' if optional else ''}: {reason}{older}")
     status: Literal["refused", "failed"] = "refused" if optional else "failed"
     return VariantRecord(name=variant.name, bundle=name, status=status, attempts=tuple(attempts))
 
@@ -203,7 +213,7 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
         begun = time.monotonic()
         try:
             outcome = run_limited(
-                attempt, workshop.how.limits, name, workshop.folder, variant, settings, workshop.stamp, staged
+                attempt, workshop.how.limits, name, workshop.folder, variant, settings, workshop.stamp(variant), staged
             )
             made = outcome.attempt
             if not made.complaint and variant.runtime == "tflite" and recipe.target == "pi5-legacy":
@@ -221,10 +231,11 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
         attempts.append(made)
         if not made.complaint:
             return attempts, outcome, staged
-        if outcome is None or outcome.hopeless or settings is None or len(attempts) >= workshop.how.attempts:
+        dead = outcome is None or outcome.hopeless
+        if settings is None or (dead and not settings.wide) or len(attempts) >= workshop.how.attempts:
             return attempts, None, staged
         layers = layers or made.layers
-        tried.append((settings, outcome.quality))
+        tried.append((settings, outcome.quality if outcome is not None else 0.0))
         following = next_settings(variant, tried, layers, recipe.task in _DECODING_TASKS)
         if following is None:
             return attempts, None, staged
@@ -258,6 +269,7 @@ def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path) -> Non
     known, recipe = workshop.study, workshop.recipe
     record = Record(
         stem=recipe.stem,
+        basis=workshop.basis,
         task=recipe.task,
         source=known.facts.source,
         facts=tuple(known.lines),

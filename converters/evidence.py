@@ -5,6 +5,8 @@ Keras model answered.
 """
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ def read_evidence(folder: Path) -> tuple[list[list[Tensor]], list[list[Tensor]]]
     try:
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"evidence {path}: want the file that the conversion left beside the bundle, got '{error}'; "
             "keep the .report folder beside the bundles, or convert again"

@@ -5,6 +5,8 @@ handed to another process.
 """
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -102,12 +104,14 @@ class Sight:
         frame: of a video, from 0; -1 for a picture.
         box: xyxy pixels, the part that is meant; None = all of it.
         sha256: of the pixels, box included; "" = not read yet.
+        whole: sha256 of all pixels of the picture it was cut from; "" = it is the whole.
     """
 
     path: Path
     frame: int = -1
     box: tuple[float, float, float, float] | None = None
     sha256: str = ""
+    whole: str = ""
 
     @property
     def name(self) -> str:
@@ -285,6 +289,14 @@ class NoiseExamples:
         return replace(self, count=len(rows), words=words)
 
 
+def hashes_of(examples: "Examples") -> set[str]:
+    """Return the hashes of all examples, and of the whole pictures that they are parts of."""
+    hashes = {examples.sha256(number) for number in range(len(examples))}
+    if isinstance(examples, PictureExamples):
+        hashes |= {sight.whole for sights in examples.sights for sight in sights if sight.whole}
+    return hashes
+
+
 def cut(sight: Sight) -> U8:
     """Return the pixels that are meant: uint8 (H, W, 3) RGB."""
     image = read_picture(sight.path, sight.frame)
@@ -339,7 +351,7 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"data {path}: want an .npz file of arrays, got '{error}'; save it with numpy.savez"
         ) from error

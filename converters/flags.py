@@ -32,6 +32,8 @@ TASKLESS_COSINES: dict[Kind, float] = {**COSINES, "dynamic": 0.98, "int8": 0.95,
 
 CALIBRATING = 200
 """Examples that calibrate, at most; from 100 on nothing changed in the models measured (docs/converting.md)."""
+CALIBRATING_SHARE = 2 / 3
+"""Part of the examples that calibrates where the rest must judge."""
 JUDGING = 200
 """Examples that judge where no labelled ones are given, at most."""
 
@@ -65,7 +67,9 @@ def recipe_of(options: argparse.Namespace, facts: Facts) -> Recipe:
     cosines = TASKLESS_COSINES if task == "other" else COSINES
     names = _variants(options, list(target.variants) if target is not None else list(VARIANTS))
     data = str(options.calibrate.resolve()) if options.calibrate else ""
-    calibrating = Pictures(source=data, count=options.calibration_count, at_most=True, seed=options.seed)
+    share = 1.0 if options.metric_data else CALIBRATING_SHARE
+    count = options.calibration_count
+    calibrating = Pictures(source=data, count=count, at_most=True, share=share, seed=options.seed)
     recipe = Recipe(
         name=options.name or _name(options.models[0]),
         task=task,
@@ -83,12 +87,15 @@ def recipe_of(options: argparse.Namespace, facts: Facts) -> Recipe:
         embedding=Embedding(metric=options.metric) if task == "embed" else None,
         threshold=options.threshold,
     )
-    check_recipe(recipe, options.models[0])
-    return judged_by(recipe, options)
+    return judged_by(recipe, options, options.models[0])
 
 
-def judged_by(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """Return a recipe whose limits and judging data are those of the flags that were given."""
+def judged_by(recipe: Recipe, options: argparse.Namespace, where: str) -> Recipe:
+    """Return a recipe whose target, limits and judging data are those of the flags that were given.
+
+    Raises:
+        ConfigError: values that contradict each other, in a sentence that begins with `where`.
+    """
     if options.metric_data:
         recipe = replace(recipe, metric=str(options.metric_data.resolve()))
     if options.max_drop is not None:
@@ -96,7 +103,12 @@ def judged_by(recipe: Recipe, options: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, max_drop=options.max_drop, variants=variants)
     if options.min_agreement is not None:
         recipe = replace(recipe, min_agreement=options.min_agreement)
-    return replace(recipe, target=options.target) if options.target else recipe
+    if options.target:
+        runtimes = TARGETS[options.target].runtimes
+        variants = {name: rules for name, rules in recipe.variants.items() if VARIANTS[name].runtime in runtimes}
+        recipe = replace(recipe, target=options.target, variants=variants)
+    check_recipe(recipe, where)
+    return recipe
 
 
 def guess_task(facts: Facts) -> Task:
@@ -159,11 +171,13 @@ def _variants(options: argparse.Namespace, default: Sequence[VariantName]) -> li
 
 def _labels(given: str) -> tuple[str, ...]:
     """Read class names: a text file with one on each line, or words with commas between."""
-    if not given:
-        return ()
-    path = Path(given)
-    text = path.read_text("utf-8").splitlines() if path.is_file() else given.split(",")
-    return tuple(word.strip() for word in text if word.strip())
+    words = given.split(",")
+    if len(words) == 1 and Path(given).is_file():
+        try:
+            words = Path(given).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--labels {given}: want a text file in UTF-8, got '{error}'; save it so") from error
+    return tuple(word.strip() for word in words if word.strip())
 
 
 def _name(model: str) -> str:

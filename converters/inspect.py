@@ -15,10 +15,14 @@ _NO_TFLITE = {
 """Operators that no TFLite runtime has."""
 
 
-def describe(origin: Origin) -> list[str]:
+def describe(origin: Origin, size: tuple[int, int] | None = None) -> list[str]:
     """Open and trace a model, and say what there is to know; to be run as a job.
 
     A file that is refused is still described by what it says of itself, without running anything of it.
+
+    Args:
+        origin: the model.
+        size: height and width of the pictures, for a model that takes any.
 
     Returns:
         Lines for a person.
@@ -33,15 +37,15 @@ def describe(origin: Origin) -> list[str]:
         if origin.is_function:
             raise
         return [*_file_lines(read_model_file(Path(origin.model))), f"refused: {error}"]
-    traced, complaint = _trace(loaded)
+    traced, complaint = _trace(loaded, size)
     facts = find_facts(loaded, traced)
     said = [*lines(facts), *(f"will do: {line}" for line in _plans(facts)), *_refusals(facts)]
     return said if not complaint else [*said, f"refused: {complaint}"]
 
 
-def _trace(loaded: Loaded) -> tuple[Traced | None, str]:
+def _trace(loaded: Loaded, size: tuple[int, int] | None) -> tuple[Traced | None, str]:
     try:
-        return trace(loaded, Input())[0], ""
+        return trace(loaded, Input(size=size))[0], ""
     except (ConversionError, ConfigError) as error:
         return None, str(error)
 

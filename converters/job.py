@@ -8,6 +8,7 @@ a server that has imported TensorFlow once, so that one starts in a fraction of 
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import tempfile
@@ -220,4 +221,5 @@ def _epitaph(exit_code: int | None) -> str:
 
 def _last_words(chatter: Path) -> str:
     text = chatter.read_text("utf-8", "replace").strip()[-_SHOWN:] if chatter.exists() else ""
+    text = re.sub(r"(?<![\w.])/(?:[^\s/:'\"]+/)+", "", text)  # names of files, not where they lie on this machine
     return f"its last words: {' | '.join(text.splitlines()[-3:])}" if text else "try another variant"

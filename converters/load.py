@@ -211,8 +211,12 @@ def module_files(reference: str) -> list[Path]:
         files[module] = file
         for node in ast.walk(ast.parse(file.read_bytes())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if isinstance(node, ast.ImportFrom):
+                above = module.split(".")
+                depth = node.level - (file.name == "__init__.py") if node.level else len(above)
+                parts = [*above[: len(above) - depth], *([node.module] if node.module else [])]
+                origin = ".".join(parts)
+                names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
             todo += [name for name in names if name.partition(".")[0] == package]
     return [files[module] for module in sorted(files)]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.errors import EdgeError
+from edge.errors import ConfigError, EdgeError
 
 Library = Literal["keras", "tf_keras", "tensorflow"]
 """What opens a model: Keras 3, Keras 2, or TensorFlow alone, for a SavedModel that Keras left no notes in."""
@@ -98,7 +98,8 @@ def read_model_file(path: Path) -> ModelFile:
     """Find out what a file or folder is.
 
     Raises:
-        ConversionError: it is missing, empty, damaged, or no whole Keras model.
+        ConfigError: it is missing.
+        ConversionError: it is empty, damaged, or no whole Keras model.
     """
     if path.name in _SAVED_MODEL:
         path = path.parent
@@ -108,7 +109,7 @@ def read_model_file(path: Path) -> ModelFile:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise ConversionError(f"{path}: want a model file, got '{error.strerror}'; check the path") from error
+        raise ConfigError(f"{path}: want a model file, got '{error.strerror}'; check the path") from error
     if not head:
         raise ConversionError(f"{path}: want a Keras model, got an empty file; save or copy it again")
     if head.startswith(b"PK"):

@@ -64,8 +64,13 @@ def take_examples(
     if len(places) == 1 and places[0][0].suffix == ".npz":
         path, wanted = places[0]
         whole = read_arrays_as_examples(path, specs, recipe)
-        return spread(whole, wanted.count, wanted.seed, without)
+        return spread(whole, _most(wanted, len(whole)), wanted.seed, without)
     how = _picture_inputs(specs, recipe)
+    if recipe.task == "pair" and len(places) == 1 and (places[0][0] / "YES").is_dir():
+        path, wanted = places[0]
+        pairs, truth = _pairs(path)
+        every = PictureExamples(tuple(specs), how, pairs, f"pairs of {path.name}", truth)
+        return spread(every, _most(wanted, len(every)), wanted.seed, without)
     seen, words = set(without), []
     sights: list[tuple[Sight, ...]] = []
     for path, wanted in places:
@@ -77,7 +82,7 @@ def take_examples(
             if recipe.task == "embed":
                 sights += [(_random_part(sight, random),) for _ in range(wanted.crops)]
             else:
-                sights.append((sight,))
+                sights.append(_with_others(sight, taken, len(specs)))
     return PictureExamples(tuple(specs), how, sights, f"pictures: {', '.join(words)}")
 
 
@@ -111,6 +116,10 @@ def read_examples(path: Path, specs: Sequence[TensorSpec], recipe: Recipe, label
     if path.is_dir() and recipe.task in readers:
         sights, truth = readers[recipe.task](path)
     if not sights and recipe.task != "pair":
+        if len(specs) > 1:
+            raise ConfigError(
+                f"data {path}: want an .npz file for a model of {len(specs)} pictures, got none; save one"
+            )
         sights = [(sight,) for sight in _all_sights(path, "**/*")]
     if not sights:
         raise ConfigError(f"data {path}: want folders YES and NO with a folder for each pair, got none; see --help")
@@ -133,13 +142,27 @@ def read_arrays_as_examples(path: Path, specs: Sequence[TensorSpec], recipe: Rec
             f"data {path}: want an array for each input, {', '.join(spec.name for spec in specs)}, got "
             f"{', '.join(sorted(arrays)) or 'none'}; save {', '.join(missing)} too"
         )
-    count = min(len(arrays[key]) for key in keys)
+    counts = {len(arrays[key]) for key in keys}
+    if len(counts) != 1:
+        raise ConfigError(f"data {path}: want as many examples of each input, got {sorted(counts)}; save it so")
+    count = counts.pop()
     for key, spec in zip(keys, specs, strict=True):
         _check_array(path, key, arrays[key], spec, count)
     truth = next(
         (Truth(classes=_class_numbers(path, arrays[key], count)) for key in _TRUTH_KEYS if key in arrays), None
     )
     return ArrayExamples(tuple(specs), path, keys, tuple(range(count)), f"{count} rows of {path.name}", truth)
+
+
+def _most(wanted: Pictures, offered: int) -> int:
+    """Return how many of those that are there may be taken."""
+    return min(wanted.count, max(1, int(wanted.share * offered)))
+
+
+def _with_others(sight: Sight, taken: Sequence[Sight], inputs: int) -> tuple[Sight, ...]:
+    """Give a model of several pictures those that come next, too."""
+    first = taken.index(sight)
+    return tuple(taken[(first + place) % len(taken)] for place in range(inputs))
 
 
 def spread(examples: Examples, count: int, seed: int, without: Collection[str] = ()) -> Examples:
@@ -166,7 +189,8 @@ def _picture_inputs(specs: Sequence[TensorSpec], recipe: Recipe) -> Preprocess:
 
 def _check_array(path: Path, key: str, values: NDArray[Any], spec: TensorSpec, count: int) -> None:
     """Refuse what cannot be the input's values."""
-    if not count or int(np.prod(values.shape[1:])) != int(np.prod(spec.shape[1:])):
+    got, want = ([n for n in shape[1:] if n != 1] for shape in (values.shape, spec.shape))
+    if not count or got != want:
         raise ConfigError(
             f"data {path}: want '{key}' as N examples of shape {spec.shape[1:]}, got {values.shape}; save it so"
         )
@@ -236,9 +260,10 @@ def _take(path: Path, wanted: Pictures, seen: Collection[str]) -> list[Sight]:
         else:
             offered.append(Sight(file))
     used = set(seen)
+    most = _most(wanted, len(offered))
     chosen: list[Sight] = []
     for row in np.random.default_rng(wanted.seed).permutation(len(offered)).tolist():
-        if len(chosen) == wanted.count:
+        if len(chosen) == most:
             break
         sight = offered[row]
         sha256 = pixel_hash(sight)
@@ -261,7 +286,7 @@ def _random_part(sight: Sight, random: np.random.Generator) -> Sight:
     width = min(height * random.uniform(*_CROP_SHAPES), columns)
     left, top = random.uniform(0, columns - width), random.uniform(0, rows - height)
     whole = Sight(sight.path, sight.frame, (left, top, left + width, top + height))
-    return Sight(whole.path, whole.frame, whole.box, pixel_hash(whole))
+    return Sight(whole.path, whole.frame, whole.box, pixel_hash(whole), sight.sha256)
 
 
 def _classes(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], Truth | None]:

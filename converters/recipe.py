@@ -140,6 +140,7 @@ class Pictures(_Part, frozen=True):
         pattern: which files of a folder, or of an asset that is unpacked into one.
         count: how many pictures, at least 1.
         at_most: True where fewer will do.
+        share: at most this part of what is there, so that something is left to judge with.
         crops: random parts taken of each picture, for an embedder.
         seed: chooses which ones.
     """
@@ -148,6 +149,7 @@ class Pictures(_Part, frozen=True):
     count: int
     pattern: str = "**/*"
     at_most: bool = False
+    share: float = 1.0
     crops: int = 1
     seed: int = 0
 
@@ -329,6 +331,12 @@ def _complaints(recipe: Recipe) -> Iterator[str]:
         yield f"preprocess: want one for task '{recipe.task}', got none; add [preprocess]"
     if not 0 <= recipe.max_drop <= 1:
         yield f"max_drop: want 0 to 1, as 0.01 for one point of a hundred, got {recipe.max_drop:g}; correct it"
+    if not 0 <= recipe.min_agreement <= 1:
+        yield f"min_agreement: want 0 to 1, got {recipe.min_agreement:g}; correct it"
+    if recipe.preprocess is not None:
+        yield from _pixel_complaints(recipe.preprocess)
+    if recipe.decoder is not None and recipe.decoder.name == "nanodet" and not recipe.decoder.strides:
+        yield "decoder: want strides and bins for 'nanodet', got none; write a recipe, as nanodet-416.toml is one"
     calibrated = any(VARIANTS[name].calibrated for name in recipe.variants)
     if calibrated and not recipe.calibration:
         yield "calibration: want examples for int8, got none; add a [[calibration]], or leave the int8 variants out"
@@ -341,3 +349,12 @@ def _complaints(recipe: Recipe) -> Iterator[str]:
     for variant, rules in recipe.variants.items():
         if not -1.0 <= rules.cosine_min <= 1.0:
             yield f"variants.{variant}.cosine_min: want -1 to 1, got {rules.cosine_min}; correct it"
+
+
+def _pixel_complaints(how: Preprocess) -> Iterator[str]:
+    channels = 1 if how.color == "gray" else 3
+    for name, numbers in (("mean", how.mean), ("std", how.std)):
+        if len(numbers) not in (1, channels):
+            yield f"{name}: want one number, or {channels} for {how.color}, got {len(numbers)}; correct it"
+    if 0 in how.std:
+        yield "std: want numbers other than 0, got 0; correct it"

@@ -87,6 +87,7 @@ class Record(_Part, frozen=True):
 
     Attributes:
         stem: first part of the bundles' names: "nanodet-416".
+        basis: hash of the model, its weights and its data; reports of another basis are not of this model.
         task: what the device uses it for.
         source: where the Keras model came from.
         facts: lines that `python -m converters inspect` prints.
@@ -112,5 +113,6 @@ class Record(_Part, frozen=True):
     calibration_range: tuple[tuple[float, float], ...]
     findings: tuple[Finding, ...]
     variants: tuple[VariantRecord, ...]
+    basis: str = ""
     chosen: str = ""
     why: str = ""

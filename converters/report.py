@@ -74,14 +74,14 @@ def merge(old: Record | None, new: Record) -> Record:
     """Add to a record what an earlier one knows of variants that were not made again.
 
     Args:
-        old: of an earlier conversion, None = there is none. That of another model or task is left out.
+        old: of an earlier conversion, None = there is none. That of another model, task or data is left out.
         new: of this one.
 
     Returns:
         The new record with all variants, in the order of `VARIANTS`, without a choice.
     """
     new = replace(new, chosen="", why="")
-    if old is None or (old.stem, old.source, old.task) != (new.stem, new.source, new.task):
+    if old is None or (old.stem, old.basis, old.task) != (new.stem, new.basis, new.task):
         return replace(new, variants=_ordered(new.variants))
     again = {variant.name for variant in new.variants}
     kept = tuple(variant for variant in old.variants if variant.name not in again)

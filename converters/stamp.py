@@ -1,6 +1,8 @@
 """One hash over all that a bundle is made from, and what was made or refused under it."""
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import msgspec
 
 from converters.assets import asset_sha256, is_asset, source_path
 from converters.load import Origin, origin_sha256
-from converters.recipe import Recipe
-from edge.bundle import read_bundle
+from converters.pack import tool_versions
+from converters.recipe import Recipe, Variant
+from edge.bundle import MANIFEST_FILE, read_bundle
 from edge.errors import BundleError, ConfigError
 
 CONVERTER = 2
@@ -18,8 +21,8 @@ CONVERTER = 2
 _REFUSED = ".refused"
 
 
-def stamp(recipe: Recipe, origin: Origin, base: Path) -> str:
-    """Return the hash of the recipe, the model's source, weights, data, and this converter's version.
+def basis(recipe: Recipe, origin: Origin, base: Path) -> str:
+    """Return the hash of what all variants of a model share: its source, weights, data and preprocessing.
 
     Args:
         recipe: what to make.
@@ -35,13 +38,27 @@ def stamp(recipe: Recipe, origin: Origin, base: Path) -> str:
     return whole.hexdigest()
 
 
+def stamp(recipe: Recipe, variant: Variant, foundation: str) -> str:
+    """Return the hash over all that one bundle is made from.
+
+    Args:
+        recipe: whose rules for the variant, limits and target count.
+        variant: what is made.
+        foundation: from `basis`.
+    """
+    own = (recipe.variants[variant.name], recipe.allowed_drop(variant), recipe.min_agreement, recipe.target)
+    tools = sorted(tool_versions(variant).items())
+    return hashlib.sha256(msgspec.json.encode((CONVERTER, foundation, variant.name, own, tools))).hexdigest()
+
+
 def is_up_to_date(bundle: Path, current: str) -> bool:
     """Tell whether a bundle and its zip are there, whole, and made under this stamp."""
-    if not bundle.with_name(f"{bundle.name}.zip").is_file():
-        return False
     try:
-        return read_bundle(bundle).manifest.provenance.recipe_sha256 == current
-    except BundleError:
+        with zipfile.ZipFile(bundle.with_name(f"{bundle.name}.zip")) as packed:
+            twin = packed.read(f"{bundle.name}/{MANIFEST_FILE}")
+        same = read_bundle(bundle).manifest.provenance.recipe_sha256 == current
+        return same and twin == (bundle / MANIFEST_FILE).read_bytes()
+    except (BundleError, OSError, KeyError, zipfile.BadZipFile, zlib.error):
         return False
 
 
@@ -61,7 +78,6 @@ def refusal(folder: Path, name: str, current: str) -> str:
 
 
 def _parts(recipe: Recipe, origin: Origin, base: Path) -> Iterator[bytes]:
-    yield str(CONVERTER).encode()
     yield _without_paths(recipe)
     yield origin_sha256(origin).encode()
     for name in recipe.weights:
@@ -75,14 +91,24 @@ def _parts(recipe: Recipe, origin: Origin, base: Path) -> Iterator[bytes]:
 
 
 def _without_paths(recipe: Recipe) -> bytes:
-    """Return the recipe without the names of folders: the same data elsewhere make the same bundle."""
+    """Return the recipe without variants, limits and the names of folders: the same data elsewhere are the same."""
     places = {
         kind: tuple(msgspec.structs.replace(place, source=Path(place.source).name) for place in getattr(recipe, kind))
         for kind in ("calibration", "parity")
     }
     model = recipe.model if ":" in recipe.model else Path(recipe.model).name
     imports = tuple(Path(file).name for file in recipe.imports)
-    bare = msgspec.structs.replace(recipe, model=model, metric=Path(recipe.metric).name, imports=imports, **places)
+    bare = msgspec.structs.replace(
+        recipe,
+        model=model,
+        metric=Path(recipe.metric).name,
+        imports=imports,
+        variants={},
+        max_drop=0.0,
+        min_agreement=0.0,
+        target="",
+        **places,
+    )
     return msgspec.json.encode(bare, order="deterministic")
 
 

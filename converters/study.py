@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from converters.datacheck import check_answers, check_calibration
-from converters.examples import Examples, NoiseExamples, sha256_all
+from converters.examples import Examples, NoiseExamples, hashes_of, sha256_all
 from converters.facts import Facts, find_facts, first_norm_drift, lines
 from converters.job import tell
 from converters.load import ConversionError, Loaded, Origin, Tensor, check_weights, load_model, resolve
@@ -28,6 +28,7 @@ from converters.tasks import Answer, TaskJudge, Terms, judge_for
 from converters.trace import Input, reference, to_model, trace
 from converters.traced import Traced
 from edge.bundle import Calibration, TensorSpec
+from edge.errors import ConfigError
 from edge.golden import PHOTO_SHAPE
 from edge.preprocess import is_picture
 from edge.types import U8
@@ -39,6 +40,7 @@ _PARITY_EXAMPLES = 48
 """Examples whose raw tensors are compared. The task's metric is taken over all."""
 _CHECKED = 64
 _BATCH = 64
+_WITH_TRUTH = ("classify", "detect", "localize", "pair")
 _SAME = 1e-6
 """Largest difference, over the largest value, of two answers to one input: threads may add in another order."""
 
@@ -155,6 +157,7 @@ def study(origin: Origin, recipe: Recipe, places: Places, calibrated: bool, fold
     recipe = replace(recipe, preprocess=how)
     labels = tuple(resolve(recipe.labels) if isinstance(recipe.labels, str) and recipe.labels else recipe.labels)
     calibration, parity, metric = _data(recipe, places, traced, labels, calibrated)
+    _check_metric(recipe, traced, labels, metric)
     findings = list(_check_data(loaded, traced, facts, calibration, parity, metric))
     if any(finding.severity == "error" for finding in findings):
         return tuple(findings)
@@ -185,7 +188,7 @@ def _data(
     """Read what calibrates, what is compared tensor by tensor, and what judges the task."""
     tell(0, 1, "reading the data")
     calibration = take_examples(places.calibration, traced.inputs, recipe) if places.calibration else None
-    used = [calibration.sha256(number) for number in range(len(calibration))] if calibration is not None else []
+    used = hashes_of(calibration) if calibration is not None else set()
     metric = read_examples(places.metric, traced.inputs, recipe, labels) if places.metric is not None else None
     parity: Examples | None = None
     if places.parity:
@@ -196,6 +199,30 @@ def _data(
     if parity is None:
         parity = NoiseExamples(traced.inputs, recipe.preprocess)
     return calibration if calibrated else None, parity, metric if metric is not None else parity
+
+
+def _check_metric(recipe: Recipe, traced: Traced, labels: tuple[str, ...], metric: Examples) -> None:
+    """Raise ConfigError if the examples cannot judge this model."""
+    truth = metric.truth
+    if recipe.metric and truth is None and recipe.task in _WITH_TRUTH:
+        raise ConfigError(
+            f"data {Path(recipe.metric).name}: want labelled examples for task '{recipe.task}', got none with labels; "
+            "give them as --calibrate, or add the labels (docs/converting.md)"
+        )
+    if recipe.task == "embed" and len(metric) < 2:
+        raise ConfigError(f"data: want 2 examples or more to compare vectors, got {len(metric)}; give more")
+    if recipe.task != "classify" or truth is None or truth.classes is None:
+        return
+    width = traced.outputs[0].shape[-1]
+    classes = width if width > 1 else 2
+    if truth.names and not labels and len(truth.names) != classes:
+        raise ConfigError(
+            f"data: want a folder for each of the model's {classes} classes, got {len(truth.names)}; say with --labels "
+            "which is which"
+        )
+    low, high = int(truth.classes.min()), int(truth.classes.max())
+    if low < 0 or high >= classes:
+        raise ConfigError(f"data: want labels of 0..{classes - 1}, got {low}..{high}; correct them")
 
 
 def _check_data(
@@ -222,6 +249,15 @@ def _check_data(
             )
     if calibration is None:
         return
+    if metric is not parity:
+        used = hashes_of(calibration)
+        again = sum(metric.sha256(number) in used for number in range(len(metric)))
+        if again:
+            yield Finding(
+                severity="warning",
+                words=f"data: want examples that did not calibrate to judge with, got {again} of {len(metric)} "
+                "that did; keep them apart",
+            )
     rows = np.linspace(0, len(calibration) - 1, min(_CHECKED, len(calibration))).astype(int).tolist()
     tensors = [calibration.inputs(row) for row in rows]
     drift = first_norm_drift(loaded, traced, tensors)

@@ -1,9 +1,8 @@
 """The boards a model may be meant for: what they can load, which variants are made for them, which is taken first.
 
-The order of preference is by size and quality, never by latency measured on a workstation: from
-../docs/converting.md, where the figures are. A classifier takes int8 where its metric allows it. Full int8 breaks the
-ranking of embeddings first (nearest neighbour the same for 90.5 % of queries, against 99 % of dynamic-range weights,
-MobileNetV2), so an embedder prefers float activations. A Jetson's GPU wants float16.
+The order of preference is by size and quality, never by latency measured on a workstation; the figures are in
+docs/converting.md. A classifier takes int8 where its metric allows it. Full int8 breaks the ranking of embeddings
+first, so an embedder prefers float activations. A Jetson's GPU wants float16.
 """
 
 import fcntl

@@ -13,6 +13,7 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ FORMAT = 2
 
 MANIFEST_FILE = "bundle.json"
 GOLDEN_FILE = "golden.npz"
+
+STAGING = ".edge-staging-"
+"""Begins the names of folders that hold what is not whole yet; after a kill they may be removed."""
 
 Task = Literal["detect", "embed", "classify", "localize", "pair", "other"]
 """What a model is for. `pair` says whether two inputs show the same individual, `localize` names and boxes the one
@@ -71,11 +75,6 @@ class Preprocess(_Part, frozen=True):
     color: Literal["rgb", "bgr", "gray"] = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
-
-    @property
-    def plain(self) -> bool:
-        """Whether the tensor takes the pixels as they are."""
-        return not any(self.mean) and set(self.std) == {1.0} and self.color == "rgb"
 
 
 class Decoder(_Part, frozen=True):
@@ -349,7 +348,7 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: bytes) ->
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     files = {MANIFEST_FILE: text + b"\n", manifest.model_file: model, GOLDEN_FILE: golden}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=path.parent) as temporary:
         folder, archive = Path(temporary) / path.name, Path(temporary) / f"{path.name}.zip"
         folder.mkdir()
         for name, data in files.items():
@@ -374,12 +373,12 @@ def install_bundle(archive: Path, folder: Path) -> Bundle:
     if not archive.is_file():
         raise BundleError(f"bundle {archive}: want the .zip of a bundle, got no such file; check the path")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".install-", dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=folder) as temporary:
         try:
             with zipfile.ZipFile(archive) as unpacked:
                 roots = {Path(name).parts[0] for name in unpacked.namelist() if Path(name).parts}
                 unpacked.extractall(temporary)  # zipfile strips '..' and absolute paths itself
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise BundleError(f"bundle {archive}: want a .zip file, got '{error}'; copy it again") from error
         if len(roots) != 1:
             raise BundleError(f"bundle {archive}: want one folder inside, got {len(roots)}; is it a bundle's .zip?")

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.bundle import find_bundles
+from converters.convert import bundle_folder
+from edge.bundle import STAGING, find_bundles
 from edge.model import open_model
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +56,12 @@ def recipe(folder: Path, limits: str, arguments: str = "") -> Path:
     return path
 
 
-def convert(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def convert(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys; from converters.cli import main; code = main(sys.argv[1:]); "
         "print('tensorflow' in sys.modules); sys.exit(code)"
     )
-    words = [sys.executable, "-c", code, "convert", str(path), "--out", str(out)]
+    words = [sys.executable, "-c", code, "convert", str(path), "--out", str(out), *more]
     paths = {"PYTHONPATH": f"{ROOT}:{path.parent}"}
     return subprocess.run(words, capture_output=True, text=True, timeout=300, env=os.environ | paths)
 
@@ -110,6 +111,31 @@ def test_an_optional_variant_may_fail(tmp_path: Path) -> None:
     done = convert(recipe(tmp_path, "int8-tflite = { cosine_min = 1.0, optional = true }"), tmp_path / "out")
     assert done.returncode == 0, done.stdout
     assert "NOT WRITTEN, optional" in done.stdout
+
+
+def test_a_variant_that_the_recipe_lacks_is_an_error(tmp_path: Path) -> None:
+    done = convert(recipe(tmp_path, "fp32-tflite = { cosine_min = 0.9 }"), tmp_path / "out", "--variants", "int16x8")
+    assert done.returncode == 2
+    assert "fp32-tflite" in done.stderr
+
+
+def test_hidden_folders_of_others_stay(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in (".venv-3.11", f"{STAGING}abc"):
+        (out / name).mkdir(parents=True)
+    with bundle_folder(out):
+        assert [path.name for path in out.iterdir() if path.is_dir()] == [".venv-3.11"]
+
+
+def test_an_older_bundle_that_stays_is_named(made: tuple[Path, Path]) -> None:
+    path, out = made
+    again = path.with_name("strict.toml")
+    again.write_text(
+        path.read_text().replace("int8-tflite = { cosine_min = 0.97 }", "int8-tflite = { cosine_min = 1.0 }")
+    )
+    done = convert(again, out, "--variants", "int8-tflite", "--attempts", "1")
+    assert done.returncode == 3
+    assert "an older one is still there" in done.stdout
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from converters.load import ConversionError, Origin, origin_sha256
+from converters.load import ConversionError, Origin, module_files, origin_sha256
 from converters.modelfile import ModelFile, read_model_file
+from edge.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def test_missing_empty_and_strange_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConversionError, match=words):
             read_model_file(tmp_path / name)
-    with pytest.raises(ConversionError, match="No such file"):
+    with pytest.raises(ConfigError, match="No such file"):
         read_model_file(tmp_path / "missing.keras")
     with pytest.raises(ConversionError, match=r"saved_model\.pb"):
         read_model_file(tmp_path)
@@ -73,3 +74,17 @@ def test_the_files_of_a_function_are_found_without_running_them() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert {"embedder", "mobilenet", "pixels", "weights"} <= set(done.stdout.split())
+
+
+def test_relative_imports_belong_to_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "kept_apart"
+    (package / "parts").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("from .layers import A\nfrom . import more\nfrom .parts import B\n")
+    (package / "layers.py").write_text("A = 1\n")
+    (package / "more.py").write_text("")
+    (package / "parts" / "__init__.py").write_text("from .deep import B\n")
+    (package / "parts" / "deep.py").write_text("from ..layers import A as B\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = {file.relative_to(package).as_posix() for file in module_files("kept_apart.net:build")}
+    assert found == {"__init__.py", "net.py", "layers.py", "more.py", "parts/__init__.py", "parts/deep.py"}

@@ -204,7 +204,7 @@ def test_merging_keeps_what_was_not_made_again() -> None:
     assert merged.variants[1] == again
     assert (merged.calibration, merged.findings) == (old.calibration, old.findings)
     assert (merged.chosen, merged.why) == ("", "")
-    assert merge(replace(old, source="another.keras"), new).variants == (again,)
+    assert merge(replace(old, basis="of another model"), new).variants == (again,)
     assert merge(None, new).variants == (again,)
 
 
