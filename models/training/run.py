@@ -46,7 +46,7 @@ class Job:
         made_from: `recipe.fingerprint` of all that the result depends on: the recipe's values and the data.
         build: makes the compiled model; called after seeding.
         train: epoch, counted from 0 -> what `keras.Model.fit` takes as `x` (see `augment.epochs_of`); a function of
-            the epoch, so that a run that was killed goes on with what it would have seen.
+            the epoch, so that a run that was killed goes on with what it would have seen. It shuffles, `fit` does not.
         valid: what `keras.Model.fit` takes as `validation_data`.
         epochs: at most.
         patience: epochs without a better `monitor` before it stops; None = never stop early.
@@ -214,7 +214,7 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
             start = time.monotonic()
             _seed_epoch(model, job.seed, state.epoch)
             run = model.fit(
-                job.train(state.epoch), epochs=state.epoch + 1, initial_epoch=state.epoch, verbose=0,
+                job.train(state.epoch), epochs=state.epoch + 1, initial_epoch=state.epoch, shuffle=False, verbose=0,
                 validation_data=job.valid, validation_batch_size=_batch(job), callbacks=[progress],
             )  # fmt: skip
             logs = {name: float(values[-1]) for name, values in run.history.items()}
