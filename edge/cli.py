@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from edge import __version__
 from edge.budget import Budget
+from edge.bundle import read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
 from edge.folders import bundle_for
@@ -25,6 +26,7 @@ from edge.model import open_model
 from edge.profiler import Profiler
 from edge.sinks import Sink, open_sink
 from edge.sources import Source, open_source
+from edge.stages.compare import Compare
 from edge.stages.detect import Detect
 from edge.stages.embed import Embed
 from edge.stages.match import Match
@@ -91,6 +93,7 @@ def _run_parser() -> argparse.ArgumentParser:
     where.add_argument("--source", metavar="URI", help="where the pictures come from")
     add("--detector", metavar="BUNDLE", help="bundle folder (default: the one installed)")
     add("--embedder", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+    add("--matcher", metavar="BUNDLE", help="trained for this camera: a head over pairs, or an embedder")
     add("--classes", metavar="A,B", help="labels that are wanted (default: all)")
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
     add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
@@ -118,10 +121,12 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     with contextlib.ExitStack() as open_things:
         enter = open_things.enter_context
         detector = enter(open_model(bundle_for("detect", config.detector), "detect", threads))
-        embedder = enter(open_model(bundle_for("embed", config.embedder), "embed", threads))
+        embedding, pairing = _looks(config)
+        embedder = enter(open_model(embedding, "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
-        match = Match(config.track, embed.metric, embed.dim)
+        compare = None if pairing is None else Compare(enter(open_model(pairing, "pair", threads)), embed.dim)
+        match = Match(config.track, embed.metric, embed.dim, compare)
         source = enter(open_source(config.source, pace=config.pace))
         labels = detector.bundle.manifest.labels
         outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
@@ -140,10 +145,27 @@ def _merge(flags: argparse.Namespace) -> Config:
         "source": flags.camera if flags.camera is not None else flags.source,
         "classes": tuple(flags.classes.split(",")) if flags.classes else None,
         "sinks": flags.sink,
-        **{key: getattr(flags, key) for key in ("detector", "embedder", "threshold", "budget_ms", "frames")},
+        **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
         **{key: getattr(flags, key) for key in ("pace", "threads")},
     }
     return make_config(values | {key: value for key, value in given.items() if value is not None})
+
+
+def _looks(config: Config) -> tuple[Path, Path | None]:
+    """Return the bundle of the embedder, and that of a head over pairs where there is one.
+
+    Raises:
+        ConfigError: two embedders are named.
+        BundleError: as `bundle_for` and `read_manifest`.
+    """
+    matcher = Path(config.matcher) if config.matcher else None
+    if matcher is None or read_manifest(matcher).task != "embed":
+        return bundle_for("embed", config.embedder), matcher
+    if config.embedder:
+        raise ConfigError(
+            f"matcher {matcher}: want a head over pairs beside --embedder, got another embedder; leave one of them out"
+        )
+    return matcher, None
 
 
 class _Progress:

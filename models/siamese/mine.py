@@ -53,6 +53,10 @@ class Rules(Part, frozen=True):
     seed: int = 0
 
 
+TRACKS = "TRACKS"
+"""Folder with a folder of crops for each track: what `converters convert --metric-data` judges an embedder with."""
+
+
 @dataclass(frozen=True)
 class Mined:
     """Pairs, as rows of `crops`.
@@ -79,7 +83,7 @@ def mine(folder: Path, rules: Rules) -> Mined:
     every = read_index(folder)
     first, last = rules.frames or (0, 1 << 62)
     inside = [crop for crop in every if first <= crop.frame < last]
-    faults = [_fault(crop, folder, rules) for crop in inside]
+    faults = [fault(crop, folder, rules) for crop in inside]
     fit = [crop for crop, fault in zip(inside, faults, strict=True) if not fault]
     good, doubles = _unique(_spread(fit, rules.per_track), folder)
     out = [fault for fault in faults if fault] + ["there twice"] * doubles
@@ -111,7 +115,9 @@ def mine(folder: Path, rules: Rules) -> Mined:
 
 
 def write_pairs(mined: Mined, recording: Path, folder: Path) -> None:
-    """Write YES/<number>/ and NO/<number>/ with two pictures each; the folder appears whole or not at all.
+    """Write YES/<number>/ and NO/<number>/ with two pictures each, and TRACKS/<track>/ with all crops that were used.
+
+    The folder appears whole or not at all.
 
     Pictures are hard links to the recording where the disk allows.
 
@@ -130,6 +136,10 @@ def write_pairs(mined: Mined, recording: Path, folder: Path) -> None:
                     place.mkdir(parents=True)
                     for row in pair:
                         _link(recording / mined.crops[row].file, place / name_of(mined.crops[row]))
+            for crop in mined.crops:
+                place = work / TRACKS / f"{crop.track:06d}"
+                place.mkdir(parents=True, exist_ok=True)
+                _link(recording / crop.file, place / name_of(crop))
             times = {name_of(crop): crop.t_ms / 1e3 for crop in mined.crops}
             (work / "times.json").write_bytes(msgspec.json.encode(times))
             work.replace(folder)
@@ -147,7 +157,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _fault(crop: Crop, folder: Path, rules: Rules) -> str:
+def fault(crop: Crop, folder: Path, rules: Rules) -> str:
     """Say why a crop is of no use, "" for a good one."""
     if crop.box[3] - crop.box[1] < rules.height_px:
         return "small"

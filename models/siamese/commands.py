@@ -1,0 +1,119 @@
+"""`python -m models pairs ...` and `python -m models embed ...`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.errors import ConfigError
+from models.siamese.mine import Rules, mine, write_pairs
+from models.training.recipe import find_recipe, find_recipes, read_recipe
+from models.training.run import MODELS
+
+FAMILY = "siamese"
+
+
+def add_commands(commands: Any) -> None:
+    """Add `pairs` and `embed` to the parser's subcommands."""
+    pairs = commands.add_parser("pairs", help="same or different: mine, review, train, judge").add_subparsers(
+        dest="pairs", required=True
+    )
+    _add_mine(pairs)
+    _add_judge(pairs)
+    embed = commands.add_parser("embed", help="embedders: build one, or train one on the spot").add_subparsers(
+        dest="embed", required=True
+    )
+    _add_train(embed)
+
+
+def _add_mine(pairs: Any) -> None:
+    command = pairs.add_parser("mine", help="make YES and NO pairs of a recording, with no labels")
+    command.add_argument("recording", type=Path, metavar="DIR", help="folder of edge-run --sink crops:DIR")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for YES and NO")
+    command.add_argument("--rules", type=Path, metavar="FILE.toml", help="which crops and pairs; flags override it")
+    _add_frames(command)
+    for name, words in (
+        ("apart", "frames between the crops of a YES pair, at least"),
+        ("pairs", "of each kind, at most"),
+        ("seed", "chooses"),
+    ):
+        command.add_argument(f"--{name}", type=int, metavar="N", help=words)
+    command.set_defaults(run=_mine)
+
+
+def _mine(options: argparse.Namespace) -> int:
+    rules = read_recipe(options.rules, Rules) if options.rules else Rules()
+    given = {name: getattr(options, name) for name in ("frames", "apart", "pairs", "seed")}
+    rules = msgspec.structs.replace(rules, **{name: value for name, value in given.items() if value is not None})
+    mined = mine(options.recording, rules)
+    write_pairs(mined, options.recording, options.out)
+    print("\n".join((*mined.words, f"written to {options.out}")))
+    return 0
+
+
+def _add_train(embed: Any) -> None:
+    command = embed.add_parser("train", help="train a projection on pairs of this camera")
+    command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(_recipes())}, or a .toml file")
+    command.add_argument("--data", type=Path, required=True, metavar="DIR", help="YES/NO pairs, or a folder for each")
+    command.add_argument("--name", help="of the model (default: the recipe's)")
+    command.add_argument("--out", type=Path, default=MODELS, metavar="DIR", help="default: %(default)s")
+    command.set_defaults(run=_train)
+
+
+def _recipes() -> list[str]:
+    return list(find_recipes(FAMILY))
+
+
+def _train(options: argparse.Namespace) -> int:
+    from models.siamese.crops import read_crops
+    from models.siamese.projection import Projection, train_projection
+
+    path = find_recipe(FAMILY, options.recipe)
+    recipe = read_recipe(path, Projection)
+    if options.name:
+        recipe = msgspec.structs.replace(recipe, name=options.name)
+    crops = read_crops(options.data)
+    print(crops.words)
+    result = train_projection(recipe, path.read_text("utf-8"), crops, options.out)
+    print(f"{'trained' if result.trained else 'up to date'}: {result.path / 'model.keras'}")
+    print(f"{result.figures['whole_seconds']} s in all, threshold {result.figures['threshold']:.4f} (cosine distance)")
+    return 0
+
+
+def _add_judge(pairs: Any) -> None:
+    command = pairs.add_parser("judge", help="judge distances on a recording whose ground truth is known")
+    command.add_argument("recording", type=Path, metavar="DIR", help="folder of edge-run --sink crops:DIR?every_ms=100")
+    command.add_argument("distances", nargs="+", metavar="[METRIC@]PATH", help="bundle or trained model")
+    command.add_argument("--truth", type=Path, required=True, metavar="gt.txt", help="MOTChallenge ground truth")
+    command.add_argument("--without", type=_frames, metavar="A:B", help="leave out who is seen in these frames")
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="write all figures")
+    _add_frames(command)
+    command.set_defaults(run=_judge)
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from models.siamese.distances import measure
+    from models.siamese.evaluate import judge, read_trial, table, write_results
+
+    trial = read_trial(options.recording, options.truth, Rules(frames=options.frames or ()), options.without)
+    print(trial.words)
+    results = []
+    for what in options.distances:
+        measured = measure(what, trial.crops)
+        results.append(judge(trial, what, measured.between, measured.threshold))
+    print(table(results), end="")
+    if options.out:
+        write_results(results, trial.words, options.out)
+    return 0
+
+
+def _add_frames(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--frames", type=_frames, metavar="A:B", help="only frames from A to before B")
+
+
+def _frames(text: str) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    if not colon or not (first or "0").isdigit() or not (last or "0").isdigit():
+        raise ConfigError(f"frames: want A:B, two numbers, got '{text}'; for the first minute at 10/s write 0:600")
+    return int(first or 0), int(last or 1 << 62)
