@@ -9,9 +9,16 @@ import msgspec
 from edge.errors import ConfigError
 from models.siamese.mine import Rules, mine, write_pairs
 from models.training.recipe import find_recipe, find_recipes, read_recipe
-from models.training.run import MODELS
 
-FAMILY = "siamese"
+FAMILY, PAIRS = "siamese", "pairs"
+"""Folders of recipes: for projections, and for heads."""
+
+
+def default_folder() -> Path:
+    """Return where models land; looked up late, since it takes Keras."""
+    from models.training.run import MODELS
+
+    return MODELS
 
 
 def add_commands(commands: Any) -> None:
@@ -21,6 +28,7 @@ def add_commands(commands: Any) -> None:
     )
     _add_mine(pairs)
     _add_judge(pairs)
+    _add_pair_train(pairs)
     embed = commands.add_parser("embed", help="embedders: build one, or train one on the spot").add_subparsers(
         dest="embed", required=True
     )
@@ -57,7 +65,7 @@ def _add_train(embed: Any) -> None:
     command.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(_recipes())}, or a .toml file")
     command.add_argument("--data", type=Path, required=True, metavar="DIR", help="YES/NO pairs, or a folder for each")
     command.add_argument("--name", help="of the model (default: the recipe's)")
-    command.add_argument("--out", type=Path, default=MODELS, metavar="DIR", help="default: %(default)s")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
     command.set_defaults(run=_train)
 
 
@@ -75,9 +83,54 @@ def _train(options: argparse.Namespace) -> int:
         recipe = msgspec.structs.replace(recipe, name=options.name)
     crops = read_crops(options.data)
     print(crops.words)
-    result = train_projection(recipe, path.read_text("utf-8"), crops, options.out)
+    result = train_projection(recipe, path.read_text("utf-8"), crops, options.out or default_folder())
     print(f"{'trained' if result.trained else 'up to date'}: {result.path / 'model.keras'}")
     print(f"{result.figures['whole_seconds']} s in all, threshold {result.figures['threshold']:.4f} (cosine distance)")
+    return 0
+
+
+def _add_pair_train(pairs: Any) -> None:
+    known = ", ".join(find_recipes(PAIRS))
+    command = pairs.add_parser("train", help="train heads over pairs, and judge them in one table")
+    command.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"{known}, or a .toml file; none = all")
+    command.add_argument("--data", type=Path, required=True, metavar="DIR", help="YES/NO pairs, or a folder for each")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
+    command.add_argument("--recording", type=Path, metavar="DIR", help="judge on this recording")
+    command.add_argument("--truth", type=Path, metavar="gt.txt", help="its ground truth")
+    command.add_argument("--table", type=Path, metavar="FILE.json", help="write all figures")
+    _add_frames(command)
+    command.set_defaults(run=_pair_train)
+
+
+def _pair_train(options: argparse.Namespace) -> int:
+    from models.siamese.crops import read_crops
+    from models.siamese.evaluate import judge, read_trial, table, write_results
+    from models.siamese.heads import Head
+    from models.siamese.pair_training import distances, train_pair
+
+    if (options.recording is None) != (options.truth is None):
+        raise ConfigError("pairs train: want --recording and --truth together, got one of them; give both or none")
+    paths = [find_recipe(PAIRS, name) for name in options.recipes or find_recipes(PAIRS)]
+    recipes = [read_recipe(path, Head) for path in paths]
+    crops = read_crops(options.data)
+    print(crops.words)
+    trial = None
+    if options.truth:
+        trial = read_trial(options.recording, options.truth, Rules(frames=options.frames or ()))
+        print(trial.words)
+    results = []
+    for path, recipe in zip(paths, recipes, strict=True):
+        result = train_pair(recipe, path.read_text("utf-8"), crops, options.out or default_folder())
+        print(f"{'trained' if result.trained else 'up to date'}: {result.path / 'model.keras'}")
+        if trial is not None:
+            between = distances(result, trial.crops, recipe)
+            figures = judge(trial, recipe.name, between, float(result.figures["threshold"]))
+            results.append(figures | {key: result.figures[key] for key in ("seconds", "parameters", "epochs")})
+            print(table(results[-1:]), end="")
+            if options.table:  # after each, so that a night's work is never lost
+                write_results(results, trial.words, options.table)
+    if results:
+        print(table(results), end="")
     return 0
 
 

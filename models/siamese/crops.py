@@ -7,7 +7,7 @@ which groups cannot be the same one. What is not known is never taken for "diffe
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -38,6 +38,8 @@ class Crops:
         times_s: float64 (N,), seconds since the recording began; NaN where nobody knows.
         strangers: bool (G, G), symmetric: groups that certainly show two individuals.
         words: what was read, counted, for a person.
+        yes: int64 (P, 2), rows of the pairs that were listed as the same; none where folders of identities were read.
+        no: int64 (Q, 2), rows of those listed as different.
     """
 
     files: tuple[Path, ...]
@@ -45,15 +47,23 @@ class Crops:
     times_s: NDArray[np.float64]
     strangers: Bools
     words: str
+    yes: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    no: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def part(self, rows: Sequence[int] | I64) -> "Crops":
-        """Return some of the crops; groups keep their numbers."""
-        chosen = np.asarray(rows, np.int64)
-        files = tuple(self.files[row] for row in chosen.tolist())
-        return Crops(files, self.groups[chosen], self.times_s[chosen], self.strangers, self.words)
+    def pairs(self, most: int, seed: int) -> tuple[I64, I64]:
+        """Return rows of pairs that are the same and that are different: those listed, else drawn from the groups."""
+        if len(self.yes) and len(self.no):
+            return self.yes, self.no
+        first, second = np.triu_indices(len(self), 1)
+        a, b = self.groups[first], self.groups[second]
+        random, drawn = np.random.default_rng(seed), []
+        for wanted in (a == b, self.strangers[a, b]):
+            rows = random.permutation(np.flatnonzero(wanted))[:most]
+            drawn.append(np.stack([first[rows], second[rows]], axis=1))
+        return drawn[0], drawn[1]
 
 
 def read_crops(folder: Path) -> Crops:
@@ -114,15 +124,15 @@ def read_pairs(folder: Path) -> Crops:
         raise ConfigError(f"pairs {folder / YES}: want two different pictures, got the same one twice; mine again")
     groups = _join(len(files), same)
     strangers = np.zeros((groups.max() + 1,) * 2, bool)
-    contradictions = 0
-    for a, b in different:
-        contradictions += int(groups[a] == groups[b])
-        if groups[a] != groups[b]:
-            strangers[groups[a], groups[b]] = strangers[groups[b], groups[a]] = True
+    kept = [(a, b) for a, b in different if groups[a] != groups[b]]
+    contradictions = len(different) - len(kept)
+    for a, b in kept:
+        strangers[groups[a], groups[b]] = strangers[groups[b], groups[a]] = True
     words = f"{len(same)} YES and {len(different)} NO pairs of {len(files)} crops, {len(strangers)} groups"
     if contradictions:
         words += f"; {contradictions} NO pairs left out, as YES pairs say otherwise"
-    return Crops(tuple(files), groups, _times_s(folder, files), strangers, words)
+    listed = [np.array(pairs, np.int64).reshape(-1, 2) for pairs in (same, kept)]
+    return Crops(tuple(files), groups, _times_s(folder, files), strangers, words, *listed)
 
 
 def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
