@@ -27,6 +27,7 @@ def add_commands(commands: Any) -> None:
         dest="pairs", required=True
     )
     _add_mine(pairs)
+    _add_review(pairs)
     _add_judge(pairs)
     _add_pair_train(pairs)
     embed = commands.add_parser("embed", help="embedders: build one, or train one on the spot").add_subparsers(
@@ -57,6 +58,28 @@ def _mine(options: argparse.Namespace) -> int:
     mined = mine(options.recording, rules)
     write_pairs(mined, options.recording, options.out)
     print("\n".join((*mined.words, f"written to {options.out}")))
+    return 0
+
+
+def _add_review(pairs: Any) -> None:
+    command = pairs.add_parser("review", help="open a page in the browser to confirm, flip or delete pairs by keyboard")
+    command.add_argument("folder", type=Path, metavar="DIR", help="what mine wrote")
+    command.add_argument("--port", type=int, default=8321, help="on this machine (default: %(default)s; 0 = any)")
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+    command.set_defaults(run=_review)
+
+
+def _review(options: argparse.Namespace) -> int:
+    import webbrowser
+
+    from models.siamese.review import Review, serve
+
+    def ready(address: str) -> None:
+        print(f"{address}  (Ctrl-C ends it; every decision is saved at once)", flush=True)
+        if not options.no_browser:
+            webbrowser.open(address)
+
+    serve(Review(options.folder), options.port, ready)
     return 0
 
 

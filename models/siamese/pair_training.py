@@ -46,7 +46,7 @@ def open_base(size: tuple[int, int], fine_tune: bool) -> Base:
     last = model.output["embedding"] if isinstance(model.output, dict) else model.output
     cut = model.get_layer(MAP_TAP).output if fine_tune else last
     frozen = keras.Model(model.inputs, cut, name="frozen")
-    rest = keras.Model(cut, last, name="rest") if fine_tune else keras.Sequential([keras.Input(cut.shape[1:])], "rest")
+    rest = keras.Model(cut, last, name="rest") if fine_tune else keras.Sequential([keras.Input(cut.shape[1:]), keras.layers.Identity()], name="rest")
     frozen.trainable = False
     for layer in rest.layers:  # batch normalisation keeps what it learned from a million pictures
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
