@@ -162,6 +162,7 @@ def _add_judge(pairs: Any) -> None:
     command.add_argument("recording", type=Path, metavar="DIR", help="folder of edge-run --sink crops:DIR?every_ms=100")
     command.add_argument("distances", nargs="+", metavar="[METRIC@]PATH", help="bundle or trained model")
     command.add_argument("--truth", type=Path, required=True, metavar="gt.txt", help="MOTChallenge ground truth")
+    command.add_argument("--mined", type=Path, metavar="DIR", help="take each distance's threshold from these pairs")
     command.add_argument("--without", type=_frames, metavar="A:B", help="leave out who is seen in these frames")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write all figures")
     _add_frames(command)
@@ -169,15 +170,18 @@ def _add_judge(pairs: Any) -> None:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from models.siamese.distances import measure
+    from models.siamese.crops import read_crops
+    from models.siamese.distances import measure, mined_threshold
     from models.siamese.evaluate import judge, read_trial, table, write_results
 
     trial = read_trial(options.recording, options.truth, Rules(frames=options.frames or ()), options.without)
     print(trial.words)
+    crops = read_crops(options.mined) if options.mined else None
     results = []
     for what in options.distances:
         measured = measure(what, trial.crops)
-        results.append(judge(trial, what, measured.between, measured.threshold))
+        threshold = mined_threshold(what, crops) if crops else measured.threshold
+        results.append(judge(trial, what, measured.between, threshold))
     print(table(results), end="")
     if options.out:
         write_results(results, trial.words, options.out)

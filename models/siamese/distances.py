@@ -20,6 +20,7 @@ from edge.profiler import StageClock
 from edge.stages.embed import Embed
 from edge.types import F32, I64, Frame
 from models.siamese.crops import Crops, read_picture, read_pictures
+from models.siamese.judge import best_threshold
 from models.training.run import read_result
 
 _CHUNK = 4096
@@ -69,6 +70,13 @@ def measure(what: str, crops: Crops) -> Measured:
     else:
         raise ConfigError(f"distance '{what}': want the folder of a bundle or of a trained model, got none; see build/")
     return Measured(what, vectors, metric or own, threshold if not metric or metric == own else float("nan"))
+
+
+def mined_threshold(what: str, crops: Crops) -> float:
+    """Return the threshold that divides pairs best that were mined without labels."""
+    yes, no = crops.pairs(_CHUNK, 0)
+    distance = measure(what, crops).between(np.concatenate([yes, no]))
+    return best_threshold(distance, np.arange(len(distance)) < len(yes))[0]
 
 
 def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:

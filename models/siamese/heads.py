@@ -12,6 +12,10 @@ import numpy as np
 
 from models.training.recipe import Part
 
+_STEEP, _USUAL = 10.0, 0.7
+"""Where the logit of the Manhattan distance begins: slope, and mean absolute difference at which it is 0; both are
+trained."""
+
 Form = Literal["vectors", "pictures", "vector-and-picture"]
 
 MAP_TAP = "block_12_add"
@@ -28,11 +32,15 @@ class Head(Part, frozen=True):
         join: what the hidden layers see of two vectors: their absolute difference, or also their product.
         pooling: how the base's map becomes a vector; `flatten` keeps it.
         before: width of a layer over each cell before the pooling; 0 = none.
+        start: `manhattan` adds the Manhattan distance to what the layers say and lets them begin by saying nothing, so
+            that training goes on from there; `random` has the layers alone, as they were drawn. A dozen individuals
+            teach layers that begin at random little that is true of others.
         fine_tune: True to train the last blocks of the base too.
         form: what the saved model takes: two vectors of the base (what a loop needs, which embeds each crop once),
             two pictures, or a vector kept from earlier and a picture.
         at_once: pairs that a saved model of two vectors takes in one run.
         dropout: share of the hidden layers' inputs that is dropped in training.
+        decay: weight decay of AdamW.
         batch: pairs in a batch, half of each kind.
         epochs: at most.
         patience: epochs without a better validation loss.
@@ -47,10 +55,12 @@ class Head(Part, frozen=True):
     join: Literal["difference", "combined"] = "difference"
     pooling: Literal["avg", "max", "flatten"] = "avg"
     before: int = 0
+    start: Literal["manhattan", "random"] = "manhattan"
     fine_tune: bool = False
     form: Form = "vectors"
     at_once: int = 32
-    dropout: float = 0.2
+    dropout: float = 0.3
+    decay: float = 0.01
     batch: int = 64
     epochs: int = 20
     patience: int = 4
@@ -93,7 +103,14 @@ def head(dim: int, recipe: Head) -> keras.Model:
     for number, width in enumerate(recipe.hidden):
         z = keras.layers.Dropout(recipe.dropout, name=f"dropout_{number}")(z)
         z = keras.layers.Dense(width, activation="relu", name=f"hidden_{number}")(z)
-    same = keras.layers.Dense(1, activation="sigmoid", name="same")(z)
+    begin = "zeros" if recipe.start == "manhattan" else "glorot_uniform"
+    same = keras.layers.Dense(1, kernel_initializer=begin, name="logit")(z)
+    if recipe.start == "manhattan":
+        off = keras.ops.mean(keras.ops.abs(keras.ops.subtract(x, y)), axis=-1, keepdims=True)
+        known = keras.layers.Dense(1, name="manhattan")
+        same = keras.layers.Add(name="both")([same, known(keras.ops.multiply(off, _STEEP))])
+        known.set_weights([np.full((1, 1), -1.0, np.float32), np.full(1, _STEEP * _USUAL, np.float32)])
+    same = keras.layers.Activation("sigmoid", name="same")(same)
     return keras.Model([a, b], same, name="head")
 
 

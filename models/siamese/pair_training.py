@@ -46,7 +46,11 @@ def open_base(size: tuple[int, int], fine_tune: bool) -> Base:
     last = model.output["embedding"] if isinstance(model.output, dict) else model.output
     cut = model.get_layer(MAP_TAP).output if fine_tune else last
     frozen = keras.Model(model.inputs, cut, name="frozen")
-    rest = keras.Model(cut, last, name="rest") if fine_tune else keras.Sequential([keras.Input(cut.shape[1:]), keras.layers.Identity()], name="rest")
+    rest = (
+        keras.Model(cut, last, name="rest")
+        if fine_tune
+        else keras.Sequential([keras.Input(cut.shape[1:]), keras.layers.Identity()], name="rest")
+    )
     frozen.trainable = False
     for layer in rest.layers:  # batch normalisation keeps what it learned from a million pictures
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
@@ -89,7 +93,9 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
         vectors = [keras.layers.Reshape((1, 1, -1))(shared(base_rest(x))) for x in inputs]
         same = keras.layers.Reshape((1,), name="probability")(inner(vectors))
         model = keras.Model(inputs, same)
-        model.compile(keras.optimizers.Adam(recipe.rate), "binary_crossentropy", metrics=["accuracy"])
+        model.compile(
+            keras.optimizers.AdamW(recipe.rate, weight_decay=recipe.decay), "binary_crossentropy", metrics=["accuracy"]
+        )
         return model
 
     def report(model: keras.Model, history: Mapping[str, list[float]], place: Path) -> dict[str, Any]:
