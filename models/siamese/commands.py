@@ -33,6 +33,7 @@ def add_commands(commands: Any) -> None:
     embed = commands.add_parser("embed", help="embedders: build one, or train one on the spot").add_subparsers(
         dest="embed", required=True
     )
+    _add_build(embed)
     _add_train(embed)
 
 
@@ -81,6 +82,42 @@ def _review(options: argparse.Namespace) -> int:
 
     serve(Review(options.folder), options.port, ready)
     return 0
+
+
+def _add_build(embed: Any) -> None:
+    command = embed.add_parser("build", help="write an embedder without its top as .keras, to convert or to train on")
+    command.add_argument("--base", default="mobilenetv2", help="mobilenetv2, resnet50 or efficientnet-lite0")
+    command.add_argument("--size", type=_size, default=(224, 224), metavar="HxW", help="input (default: 224x224)")
+    command.add_argument("--alpha", type=float, default=1.0, metavar="X", help="width of MobileNetV2 (default: 1)")
+    command.add_argument("--pooling", choices=("avg", "max", "none"), default="avg", help="default: %(default)s")
+    command.add_argument("--weights", type=Path, metavar="FILE", help="Keras weights without the top")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE.keras", help="where to write it")
+    command.set_defaults(run=_build)
+
+
+def _build(options: argparse.Namespace) -> int:
+    from models.siamese.bases import BASES, build_base
+    from models.training.archive import writable
+
+    if options.base not in BASES:
+        raise ConfigError(f"base '{options.base}': want one of {', '.join(BASES)}, got none of them; correct the name")
+    if options.out.suffix != ".keras":
+        raise ConfigError(f"out {options.out}: want a name that ends in .keras, got '{options.out.suffix}'; mend it")
+    model = build_base(options.base, options.size, options.alpha, options.pooling, options.weights)
+    part = options.out.with_name(f".part-{options.out.name}")
+    with writable(options.out):
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        model.save(part)
+        part.replace(options.out)
+    print(f"{options.out}: {model.count_params():,} parameters, {model.output_shape}")
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if not 1 <= len(sides) <= 2 or not all(side.isdigit() for side in sides):
+        raise ConfigError(f"size: want HEIGHTxWIDTH in pixels, got '{text}'; write 128x64")
+    return int(sides[0]), int(sides[-1])
 
 
 def _add_train(embed: Any) -> None:
@@ -139,7 +176,7 @@ def _pair_train(options: argparse.Namespace) -> int:
     print(crops.words)
     trial = None
     if options.truth:
-        trial = read_trial(options.recording, options.truth, Rules(frames=options.frames or ()))
+        trial = read_trial(options.recording, options.truth, Rules(frames=options.frames))
         print(trial.words)
     results = []
     for path, recipe in zip(paths, recipes, strict=True):
@@ -174,7 +211,7 @@ def _judge(options: argparse.Namespace) -> int:
     from models.siamese.distances import measure, mined_threshold
     from models.siamese.evaluate import judge, read_trial, table, write_results
 
-    trial = read_trial(options.recording, options.truth, Rules(frames=options.frames or ()), options.without)
+    trial = read_trial(options.recording, options.truth, Rules(frames=options.frames), options.without)
     print(trial.words)
     crops = read_crops(options.mined) if options.mined else None
     results = []

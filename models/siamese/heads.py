@@ -28,6 +28,7 @@ class Head(Part, frozen=True):
     Attributes:
         name: of the model's folder.
         size: height and width of the base's input, pixels.
+        base: folder of a trained embedder whose vectors are compared; "" = MobileNetV2.
         hidden: widths of the hidden layers.
         join: what the hidden layers see of two vectors: their absolute difference, or also their product.
         pooling: how the base's map becomes a vector; `flatten` keeps it.
@@ -51,6 +52,7 @@ class Head(Part, frozen=True):
 
     name: str
     size: tuple[int, int] = (97, 97)
+    base: str = ""
     hidden: tuple[int, ...] = ()
     join: Literal["difference", "combined"] = "difference"
     pooling: Literal["avg", "max", "flatten"] = "avg"

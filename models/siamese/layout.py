@@ -33,34 +33,34 @@ _OPPONENTS = ((1 / 3, 1 / 3, 1 / 3), (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
 
 
 def feature_model(
-    palette: F32,
+    palette: F32 | None,
     size: tuple[int, int] = SIZE,
     stripes: int = 8,
     centre: float = 0.22,
     tap: str = TAP,
-    deep: bool = True,
     weights: Path | None = None,
 ) -> Any:
     """Build the frozen part: crop -> colours in stripes, and MobileNetV2's map in stripes.
 
     Args:
-        palette: float32 (K, 4) of `find_palette`.
+        palette: float32 (K, 4) of `find_palette`; None leaves colours out.
         size: height and width of the input; the height a multiple of 2 * stripes.
         stripes: in which colours are counted.
         centre: standard deviation of the weight of a column around the middle, in parts of the width. At the sides
             is what stands behind the individual.
-        tap: layer of MobileNetV2.
-        deep: False to leave MobileNetV2 out.
+        tap: layer of MobileNetV2; "" leaves it out.
         weights: of MobileNetV2; None fetches them.
 
     Returns:
-        keras.Model, input `image` uint8 (N, height, width, 3), outputs `colours` float32 (N, stripes * K) and, with
-        `deep`, `deep` float32 (N, rows * channels).
+        keras.Model, input `image` uint8 (N, height, width, 3), outputs `colours` float32 (N, stripes * K) and
+        `deep` float32 (N, rows * channels), where they are wanted.
     """
     base = mobilenet_v2(size, pooling=None, weights=weights)
     image = base.inputs[0]
-    outputs = {"colours": _count_colours(image, palette, stripes, centre)}
-    if deep:
+    outputs = {}
+    if palette is not None:
+        outputs["colours"] = _count_colours(image, palette, stripes, centre)
+    if tap:
         x = base.get_layer(tap).output
         x = keras.layers.AveragePooling2D((1, int(x.shape[2])), name="deep_stripes")(x)
         outputs["deep"] = keras.layers.Flatten(name="deep")(x)

@@ -30,7 +30,7 @@ class Rules(Part, frozen=True):
     """`[mine]`: which crops are good enough, and which pairs are made of them.
 
     Attributes:
-        frames: first and last frame of the recording that may be used; the last one may not. () = all.
+        frames: first and last frame of the recording that may be used; the last one may not. None = all.
         apart: frames between the two crops of a YES pair, at least.
         per_track: crops of one track that are used, evenly spread over its time. Few, each in several pairs, tie a
             track together: of a crop in one pair only it is not known that it belongs to the rest.
@@ -42,7 +42,7 @@ class Rules(Part, frozen=True):
         seed: chooses.
     """
 
-    frames: tuple[()] | tuple[int, int] = ()
+    frames: tuple[int, int] | None = None
     apart: int = 5
     per_track: int = 48
     pairs: int = 2000
@@ -223,8 +223,9 @@ def _no(good: Sequence[Crop], inside: Sequence[Crop], rules: Rules, random: np.r
         free = np.stack([random.choice(list(rows.values()), rules.pairs) for rows in (ours, theirs)], 1)
         once = np.array([(ours[frame], theirs[frame]) for frame in together], np.int64).reshape(-1, 2)
         half = min(len(once), len(free))
-        mixed = np.stack([once[:half], free[:half]], 1).reshape(-1, 2) if half else free
-        queues.append(np.unique(mixed, axis=0)[random.permutation(len(np.unique(mixed, axis=0)))])
+        mixed = np.concatenate([np.stack([once[:half], free[:half]], 1).reshape(-1, 2), free[half:]])
+        _, places = np.unique(mixed, axis=0, return_index=True)
+        queues.append(mixed[np.sort(places)])
     return _in_turn(queues, rules.pairs)
 
 

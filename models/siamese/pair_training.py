@@ -40,9 +40,15 @@ class Base:
         return keras.Model(self.frozen.inputs, self.rest(self.frozen.outputs[0]), name="base")
 
 
-def open_base(size: tuple[int, int], fine_tune: bool) -> Base:
-    """Build the base, cut where training begins."""
-    model = mobilenet_v2(size, pooling=None)
+def open_base(recipe: Head) -> Base:
+    """Build the base, cut where training begins.
+
+    Raises:
+        ConfigError: the recipe's own embedder is not there.
+    """
+    if recipe.base:
+        return _own_base(Path(recipe.base))
+    model, fine_tune = mobilenet_v2(recipe.size, pooling=None), recipe.fine_tune
     last = model.output["embedding"] if isinstance(model.output, dict) else model.output
     cut = model.get_layer(MAP_TAP).output if fine_tune else last
     frozen = keras.Model(model.inputs, cut, name="frozen")
@@ -54,6 +60,19 @@ def open_base(size: tuple[int, int], fine_tune: bool) -> Base:
     frozen.trainable = False
     for layer in rest.layers:  # batch normalisation keeps what it learned from a million pictures
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    return Base(frozen, rest)
+
+
+def _own_base(folder: Path) -> Base:
+    """Open a trained embedder; its vector counts as a map of one cell."""
+    try:
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"base {folder}: want the folder of a trained embedder, got '{error}'; train it") from error
+    vector = keras.layers.Reshape((1, 1, -1), name="cell")(model.output["embedding"])
+    frozen = keras.Model(model.inputs, vector, name="frozen")
+    frozen.trainable = False
+    rest = keras.Sequential([keras.Input(vector.shape[1:]), keras.layers.Identity()], name="rest")
     return Base(frozen, rest)
 
 
@@ -73,7 +92,7 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
     if not len(yes) or not len(no):
         raise ConfigError(f"pairs: want both kinds, got {len(yes)} YES and {len(no)} NO; mine more")
     pictures = read_pictures(crops, recipe.size)
-    base = open_base(recipe.size, recipe.fine_tune)
+    base = open_base(recipe)
     maps: F32 = np.asarray(base.frozen.predict(pictures, batch_size=32, verbose=0), np.float32)
     held = hold_out(crops, recipe.held_out, recipe.seed)
     learn, check = ([rows[held[rows].all(axis=1) == side] for rows in (yes, no)] for side in (False, True))
@@ -86,7 +105,7 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
     shape = maps.shape[1:]
 
     def build() -> keras.Model:
-        base_rest = open_base(recipe.size, True).rest if recipe.fine_tune else base.rest
+        base_rest = open_base(recipe).rest if recipe.fine_tune else base.rest
         shared = tower(base_rest.output_shape[1:], recipe)
         inner = head(shared.output_shape[-1], recipe)
         inputs = [keras.Input(shape, name=name) for name in ("a", "b")]

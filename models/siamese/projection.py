@@ -36,22 +36,23 @@ class Projection(Part, frozen=True):
     Attributes:
         name: of the model's folder.
         size: height and width of the input, pixels.
-        colours: in the palette.
+        colours: in the palette; 0 = none, MobileNetV2 alone.
         stripes: of the colour layout.
         centre: see `layout.feature_model`.
         tap: layer of MobileNetV2; "" = colours alone.
         components: principal components that are kept before whitening.
         dim: length of the vector.
-        whiten: added to the spread within individuals, in parts of its mean: 0 trusts few individuals entirely.
+        whiten: added to the spread within individuals, in parts of its mean: 0 trusts few individuals
+            entirely, a million whitens nothing.
         loss: key of `losses.LOSSES`.
         views: of each crop, the first as it is, the others mirrored or cut a little otherwise.
         jitter: largest part of a side that a view cuts off.
         groups: individuals in a batch.
         crops: of each individual in a batch.
         steps: batches in an epoch.
-        epochs: at most; 0 keeps what was computed outright.
+        epochs: at most.
         patience: epochs without a better validation loss.
-        rate: learning rate of Adam.
+        rate: learning rate of Adam; 0 keeps what was computed outright.
         held_out: share of the groups whose crops only validate.
         seed: decides all draws.
     """
@@ -109,10 +110,8 @@ def train_projection(recipe: Projection, text: str, crops: Crops, folder: Path =
     if not crops.strangers.any() or np.bincount(crops.groups).max() < 2:
         raise ConfigError(f"projection: want crops of one and of different individuals, got {crops.words}; add pairs")
     pictures = read_pictures(crops, recipe.size)
-    palette = find_palette(pictures, recipe.colours, recipe.seed)
-    features = feature_model(
-        palette, recipe.size, recipe.stripes, recipe.centre, recipe.tap or TAP, deep=bool(recipe.tap)
-    )
+    palette = find_palette(pictures, recipe.colours, recipe.seed) if recipe.colours else None
+    features = feature_model(palette, recipe.size, recipe.stripes, recipe.centre, recipe.tap)
     cached = Cached(compute_views(features, pictures, recipe), crops.groups, crops.strangers)
     learn, hold = _split(cached, recipe)
     kernels, bias = whitened(cached, learn, recipe)
@@ -136,7 +135,7 @@ def train_projection(recipe: Projection, text: str, crops: Crops, folder: Path =
 
     job = Job(
         name=recipe.name, recipe=text, made_from=fingerprint(recipe, pictures, crops.groups, crops.strangers),
-        build=build, train=_batches(cached, learn, recipe), valid=_valid(cached, hold), epochs=max(1, recipe.epochs),
+        build=build, train=_batches(cached, learn, recipe), valid=_valid(cached, hold), epochs=recipe.epochs,
         patience=recipe.patience, report=report, seed=recipe.seed, folder=folder,
     )  # fmt: skip
     return train(job)
