@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from edge.types import F32, I64
+from edge.types import F32, I64, U8
 from models.embedder import mobilenet_v2
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.heads import MAP_TAP, Head, head, over_pictures, over_vector_and_picture, over_vectors, tower
@@ -18,6 +18,7 @@ from models.siamese.judge import best_threshold
 from models.training.recipe import fingerprint
 from models.training.run import MODELS, Job, Result, train
 
+EXAMPLES, EXAMPLES_FILE = 256, "pairs.npz"
 MOST_PAIRS = 2000
 """Of each kind that are drawn from folders of identities."""
 
@@ -122,6 +123,8 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
         saved = assemble(model, base, recipe)
         saved.save(place / "model.keras")
         tower_of(model, base).save(place / "embedder.keras")
+        if recipe.form == "vectors":
+            _save_examples(tower_of(model, base), pictures, (yes, no), recipe, place)
         rows, same = both(*learn)
         answers = model.predict([maps[rows[:, 0]], maps[rows[:, 1]]], batch_size=64, verbose=0).reshape(-1)
         cut, _ = best_threshold(np.asarray(1 - answers, np.float32), same.astype(bool))
@@ -136,6 +139,21 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
         epochs=recipe.epochs, patience=recipe.patience, report=report, seed=recipe.seed, folder=folder,
     )  # fmt: skip
     return train(job)
+
+
+def _save_examples(embedder: keras.Model, pictures: U8, kinds: tuple[I64, I64], recipe: Head, place: Path) -> None:
+    """Write pairs.npz, what a converter calibrates and judges a head with: `a`, `b` (N, 1, at_once, D).
+
+    `y` says of the first pair of each example whether it is the same, which is the pair that is judged.
+    """
+    answer = embedder.predict(pictures, batch_size=32, verbose=0)
+    vectors = np.asarray(answer["embedding"], np.float32)
+    rows, same = both(*kinds)
+    some = np.random.default_rng(recipe.seed).permutation(len(rows))
+    count = min(EXAMPLES, len(rows))
+    filled = np.resize(some, count * recipe.at_once).reshape(recipe.at_once, count).T  # first column: all different
+    first, second = (vectors[rows[filled, side]][:, None] for side in (0, 1))
+    np.savez(place / EXAMPLES_FILE, a=first, b=second, y=same[filled[:, 0]].astype(np.int64))
 
 
 def assemble(model: keras.Model, base: Base, recipe: Head) -> keras.Model:
