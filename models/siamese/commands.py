@@ -202,6 +202,7 @@ def _add_judge(pairs: Any) -> None:
     command.add_argument("--mined", type=Path, metavar="DIR", help="take each distance's threshold from these pairs")
     command.add_argument("--without", type=_frames, metavar="A:B", help="leave out who is seen in these frames")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write all figures")
+    command.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw pairs that the last one got right, wrong")
     _add_frames(command)
     command.set_defaults(run=_judge)
 
@@ -210,6 +211,8 @@ def _judge(options: argparse.Namespace) -> int:
     from models.siamese.crops import read_crops
     from models.siamese.distances import measure, mined_threshold
     from models.siamese.evaluate import judge, read_trial, table, write_results
+    from models.siamese.judge import GAPS_S, best_threshold
+    from models.siamese.sheet import draw_sheet, write_sheet
 
     trial = read_trial(options.recording, options.truth, Rules(frames=options.frames), options.without)
     print(trial.words)
@@ -222,6 +225,11 @@ def _judge(options: argparse.Namespace) -> int:
     print(table(results), end="")
     if options.out:
         write_results(results, trial.words, options.out)
+    if options.sheet:
+        pairs = trial.pairs(GAPS_S["6 s and more"])
+        distances = measured.between(pairs.rows)
+        cut = best_threshold(distances, pairs.same)[0] if threshold != threshold else threshold
+        write_sheet(draw_sheet(trial.crops, pairs, distances, cut), options.sheet)
     return 0
 
 
