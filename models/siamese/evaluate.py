@@ -14,6 +14,9 @@ from models.siamese.judge import GAPS_S, Pairs, Scores, pairs_apart, score
 from models.siamese.mine import Rules, fault
 from models.siamese.truth import NOBODY, identify, met
 
+SEEN = ", seen together"
+"""Ends the name of figures in which "different" are only identities that were once in one frame: somebody who comes
+back has a new identity in a ground truth of tracks, and to find the two the same is no mistake."""
 EVERY_MS = 500.0
 """Between two judged frames: neighbours in a film are nearly the same picture."""
 
@@ -32,13 +35,9 @@ class Trial:
     met: Bools
     words: str
 
-    def pairs(self, gap_s: tuple[float, float], sure: bool = False) -> Pairs:
-        """Return all pairs so far apart; with `sure`, "different" only of identities that were seen together."""
-        every = pairs_apart(self.crops.groups, self.crops.times_s, gap_s)
-        if not sure:
-            return every
-        known = every.same | self.met[every.who[:, 0], every.who[:, 1]]
-        return Pairs(every.rows[known], every.who[known])
+    def pairs(self, gap_s: tuple[float, float]) -> Pairs:
+        """Return all pairs so far apart."""
+        return pairs_apart(self.crops.groups, self.crops.times_s, gap_s)
 
 
 def read_trial(recording: Path, truth: Path, rules: Rules, without: tuple[int, int] | None = None) -> Trial:
@@ -92,11 +91,14 @@ def judge(trial: Trial, name: str, between: Any, threshold: float) -> dict[str, 
     """
     result: dict[str, Any] = {"name": name, "threshold": None if threshold != threshold else threshold}
     for gap, span in GAPS_S.items():
-        for label, sure in ((gap, False), (f"{gap}, seen together", True)):
-            pairs = trial.pairs(span, sure)
+        every = trial.pairs(span)
+        distances = np.asarray(between(every.rows), np.float32)
+        sure = every.same | trial.met[every.who[:, 0], every.who[:, 1]]
+        for label, chosen in ((gap, np.ones_like(sure)), (f"{gap}{SEEN}", sure)):
+            pairs = Pairs(every.rows[chosen], every.who[chosen])
             if not 0 < pairs.same.sum() < len(pairs.rows):
                 raise ConfigError(f"judge: want pairs of both kinds {gap} apart, got one kind; record longer")
-            scores: Scores = score(np.asarray(between(pairs.rows), np.float32), pairs, threshold)
+            scores: Scores = score(distances[chosen], pairs, threshold)
             result[label] = {**scores.json(), "same": int(pairs.same.sum()), "different": int((~pairs.same).sum())}
     return result
 

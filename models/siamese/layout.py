@@ -55,12 +55,12 @@ def feature_model(
         keras.Model, input `image` uint8 (N, height, width, 3), outputs `colours` float32 (N, stripes * K) and
         `deep` float32 (N, rows * channels), where they are wanted.
     """
-    base = mobilenet_v2(size, pooling=None, weights=weights)
-    image = base.inputs[0]
+    base = mobilenet_v2(size, pooling=None, weights=weights) if tap else None
+    image = keras.Input((*size, 3), dtype="uint8", name="image") if base is None else base.inputs[0]
     outputs = {}
     if palette is not None:
         outputs["colours"] = _count_colours(image, palette, stripes, centre)
-    if tap:
+    if base is not None:
         x = base.get_layer(tap).output
         x = keras.layers.AveragePooling2D((1, int(x.shape[2])), name="deep_stripes")(x)
         outputs["deep"] = keras.layers.Flatten(name="deep")(x)

@@ -81,7 +81,7 @@ def _pair(crops: Crops, pairs: Pairs, row: int, distances: F32) -> tuple[U8, str
     """Return both crops side by side, and what to write below."""
     first, second = pairs.rows[row].tolist()
     tiles = [
-        cv2.resize(read_picture(crops.files[place]), _TILE[::-1], interpolation=cv2.INTER_AREA)
+        cv2.resize(read_picture(crops.files[place]), _TILE[::-1], interpolation=cv2.INTER_CUBIC)
         for place in (first, second)
     ]
     gap = abs(crops.times_s[first] - crops.times_s[second])
