@@ -114,7 +114,8 @@ def train_projection(recipe: Projection, text: str, crops: Crops, folder: Path =
     features = feature_model(palette, recipe.size, recipe.stripes, recipe.centre, recipe.tap)
     cached = Cached(compute_views(features, pictures, recipe), crops.groups, crops.strangers)
     learn, hold = _split(cached, recipe)
-    kernels, bias = whitened(cached, learn, recipe)
+    # what is not going to be validated may be learned from
+    kernels, bias = whitened(cached, learn if recipe.rate else np.arange(len(crops)), recipe)
 
     def build() -> keras.Model:
         inputs = {name: keras.Input((part.shape[-1],), name=name) for name, part in cached.parts.items()}
