@@ -122,6 +122,9 @@ def read_pairs(folder: Path) -> Crops:
     same, different = ([(row(a), row(b)) for a, b in pairs] for pairs in (yes, no))
     if all(a == b for a, b in same):
         raise ConfigError(f"pairs {folder / YES}: want two different pictures, got the same one twice; mine again")
+    times = _times_s(folder, files)
+    if all(times[a] == times[b] for a, b in same):
+        raise ConfigError(f"pairs {folder / YES}: want crops of two moments, got those of one frame only; mine again")
     groups = _join(len(files), same)
     strangers = np.zeros((groups.max() + 1,) * 2, bool)
     kept = [(a, b) for a, b in different if groups[a] != groups[b]]
@@ -132,7 +135,7 @@ def read_pairs(folder: Path) -> Crops:
     if contradictions:
         words += f"; {contradictions} NO pairs left out, as YES pairs say otherwise"
     listed = [np.array(pairs, np.int64).reshape(-1, 2) for pairs in (same, kept)]
-    return Crops(tuple(files), groups, _times_s(folder, files), strangers, words, *listed)
+    return Crops(tuple(files), groups, times, strangers, words, *listed)
 
 
 def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:

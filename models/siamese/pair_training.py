@@ -9,12 +9,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import sha256
 from edge.errors import ConfigError
 from edge.types import F32, I64, U8
 from models.embedder import mobilenet_v2
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.heads import MAP_TAP, Head, head, over_pictures, over_vector_and_picture, over_vectors, tower
 from models.siamese.judge import best_threshold
+from models.training.archive import MODEL_FILE
 from models.training.recipe import fingerprint
 from models.training.run import MODELS, Job, Result, train
 
@@ -67,7 +69,7 @@ def open_base(recipe: Head) -> Base:
 def _own_base(folder: Path) -> Base:
     """Open a trained embedder; its vector counts as a map of one cell."""
     try:
-        model = keras.models.load_model(folder / "model.keras", compile=False)
+        model = keras.models.load_model(folder / MODEL_FILE, compile=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"base {folder}: want the folder of a trained embedder, got '{error}'; train it") from error
     vector = keras.layers.Reshape((1, 1, -1), name="cell")(model.output["embedding"])
@@ -75,6 +77,11 @@ def _own_base(folder: Path) -> Base:
     frozen.trainable = False
     rest = keras.Sequential([keras.Input(vector.shape[1:]), keras.layers.Identity()], name="rest")
     return Base(frozen, rest)
+
+
+def _base_hash(recipe: Head) -> str:
+    """Return the SHA-256 of the recipe's own embedder: another one makes another head."""
+    return sha256((Path(recipe.base) / MODEL_FILE).read_bytes()) if recipe.base else ""
 
 
 def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> Result:
@@ -134,8 +141,8 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
         }  # fmt: skip
 
     job = Job(
-        name=recipe.name, recipe=text, made_from=fingerprint(recipe, pictures, yes, no), build=build,
-        train=lambda epoch: _Pairs(maps, learn, recipe, epoch), valid=_Pairs(maps, check, recipe, None),
+        name=recipe.name, recipe=text, made_from=fingerprint(recipe, pictures, yes, no, _base_hash(recipe)),
+        build=build, train=lambda epoch: _Pairs(maps, learn, recipe, epoch), valid=_Pairs(maps, check, recipe, None),
         epochs=recipe.epochs, patience=recipe.patience, report=report, seed=recipe.seed, folder=folder,
     )  # fmt: skip
     return train(job)

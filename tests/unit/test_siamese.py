@@ -17,8 +17,9 @@ import keras
 
 from edge.errors import ConfigError
 from edge.sinks.crops import INDEX_FILE, Crop
+from models.siamese.bases import build_base, efficientnet_lite0
 from models.siamese.crops import read_crops
-from models.siamese.heads import Head, head
+from models.siamese.heads import Head, head, over_pictures, over_vector_and_picture, over_vectors, tower
 from models.siamese.judge import Pairs, best_threshold, pairs_apart, score
 from models.siamese.losses import LOSSES
 from models.siamese.mine import Rules, mine, write_pairs
@@ -150,6 +151,14 @@ def test_pairs_of_one_picture_only_and_of_one_kind_only(tmp_path: Path) -> None:
         read_crops(tmp_path)
 
 
+def test_yes_of_one_frame_only(recording: Path, tmp_path: Path) -> None:
+    write_pairs(mine(recording, EASY), recording, tmp_path / "pairs")
+    names = [path.name for path in (tmp_path / "pairs").rglob("*.png")]
+    (tmp_path / "pairs" / "times.json").write_bytes(msgspec.json.encode(dict.fromkeys(names, 1.5)))
+    with pytest.raises(ConfigError, match="want crops of two moments, got those of one frame only"):
+        read_crops(tmp_path / "pairs")
+
+
 def test_commands_end_with_a_sentence_and_leave_nothing(tmp_path: Path, recording: Path) -> None:
     command = [sys.executable, "-m", "models", "pairs", "mine", str(recording), "--out", str(tmp_path / "out")]
     done = subprocess.run([*command, "--frames", "0:9"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -209,6 +218,37 @@ def test_a_head_begins_as_the_manhattan_distance_and_does_not_care_for_order() -
     np.testing.assert_array_equal(np.argsort(same), np.argsort(-distance))
     combined = head(64, Head(name="x", hidden=(8,), join="combined", start="random"))
     np.testing.assert_allclose(combined([a[None], b[None]]), combined([b[None], a[None]]), rtol=1e-5)
+
+
+def test_all_forms_of_a_head_answer_the_same() -> None:
+    picture = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    base = keras.Model(picture, keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(picture)))
+    recipe = Head(name="x", hidden=(6,), start="random", before=5, pooling="max")
+    shared = tower((6, 6, 4), recipe)
+    inner = head(5, recipe)
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 8, 3)).astype(np.uint8)
+    vectors = [np.asarray(shared(base(each))) for each in (a, b)]
+    same = float(over_pictures(base, shared, inner)([a, b])["same"][0, 0])
+    assert float(over_vector_and_picture(base, shared, inner, 5)([vectors[0], b])["same"][0, 0]) == pytest.approx(same)
+    batch = [np.tile(vector, (7, 1))[None, None] for vector in vectors]
+    many = np.asarray(over_vectors(inner, 5, 7)(batch)["same"])
+    assert many.shape == (1, 7)
+    np.testing.assert_allclose(many, same, rtol=1e-5)
+
+
+def test_bases_want_weights_that_fit(tmp_path: Path) -> None:
+    lite = efficientnet_lite0((64, 64, 3))
+    assert lite.output_shape == (None, 2, 2, 1280)
+    # what the network is published with, less its top of 1000 classes
+    assert sum(int(np.prod(w.shape)) for w in lite.trainable_weights) == 4_652_008 - 1_281_000
+    lite.save_weights(tmp_path / "lite.weights.h5")
+    model = build_base("efficientnet-lite0", (64, 64), weights=tmp_path / "lite.weights.h5")
+    vector = np.asarray(model(np.full((1, 64, 64, 3), 9, np.uint8))["embedding"])
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ConfigError, match="resnet50: want --weights FILE, got none"):
+        build_base("resnet50")
+    with pytest.raises(ConfigError, match="want those of mobilenetv2 without its top"):
+        build_base("mobilenetv2", (64, 64), alpha=0.35, weights=tmp_path / "lite.weights.h5")
 
 
 def test_a_judge_takes_the_threshold_from_other_identities() -> None:
