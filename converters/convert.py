@@ -22,6 +22,7 @@ from converters.evidence import write_evidence
 from converters.job import DEFAULT_LIMITS, Limits, run_limited
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
+from converters.plots import shorten
 from converters.recipe import Recipe, Settings, Variant, choose_variants
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
@@ -36,11 +37,12 @@ Say = Callable[[str], None]
 REPORT_SUFFIX = ".report"
 """The report of a model lies beside its bundles, in a folder named after both."""
 
-ATTEMPTS = 8
-"""More remedies than that cost minutes and never helped a model measured."""
+ATTEMPTS = 9
+"""As many as the ladder of `converters.remedy` has steps."""
 
 _LOCK = ".converting"
 _NAMED_LAYERS = 3
+_DECODING_TASKS = ("detect", "localize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
         return 0
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
         bench = Path(temporary)
-        workshop = _study(recipe, origin, base, current, any(v.calibrated for v in todo), bench, how)
+        workshop = _study(recipe, origin, base, current, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
     _report(workshop, made, folder)
     return sum(record.status == "failed" for record in made)
@@ -189,7 +191,7 @@ def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> Var
 def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome | None, Path]:
     """Make attempts until one passes or none is left to try."""
     recipe, name = workshop.recipe, workshop.recipe.bundle_name(variant)
-    settings = Settings() if variant.calibrated else None
+    settings = (recipe.variants[variant.name].settings or Settings()) if variant.calibrated else None
     attempts: list[Attempt] = []
     tried: list[tuple[Settings, float]] = []
     layers: tuple[LayerError, ...] = ()
@@ -223,7 +225,7 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
             return attempts, None, staged
         layers = layers or made.layers
         tried.append((settings, outcome.quality))
-        following = next_settings(variant, tried, layers)
+        following = next_settings(variant, tried, layers, recipe.task in _DECODING_TASKS)
         if following is None:
             return attempts, None, staged
         settings = following
@@ -244,7 +246,7 @@ def _reason(attempts: list[Attempt]) -> str:
     words = first.complaint
     layers = next((made.layers for made in attempts if made.layers), ())
     if layers:
-        named = ", ".join(f"{layer.layer} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
+        named = ", ".join(f"{shorten(layer.layer)} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
         words += f"; worst layers: {named}"
     if len(attempts) > 1:
         words += f"; {len(attempts) - 1} remedies tried, none was enough"
