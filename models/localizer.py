@@ -1,0 +1,166 @@
+"""Nets that say what the one object of a picture is, and where: three bases, each under a box head and a class head.
+
+| net | base | heads |
+|---|---|---|
+| `own-cnn` | convolutions 32-32-64-64, pretrained as a classifier | dense, on all cells of the base's map |
+| `vgg16` | VGG16 (arXiv:1409.1556) without its top | the same |
+| `mobilenetv2` | MobileNetV2, ImageNet weights of `models.embedder` | the sides of the box are found where they are |
+
+Each is built in two halves, `base` and `heads`: the base does not change while the heads learn, so its answers are
+computed once. All take `image`, uint8 RGB 0..255, and give `box`, float32 (N, 4) xyxy in parts of the input, and
+`class`, float32 (N, C) probabilities.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from edge.errors import ConfigError
+from models.embedder import mobilenet_v2
+
+NetName = Literal["own-cnn", "vgg16", "mobilenetv2"]
+
+OWN_WIDTHS = (32, 32, 64, 64)
+_DEEP = {"block_5_add": 32, "block_12_add": 96, "block_16_project_BN": 320}
+"""Maps of MobileNetV2 that the heads look at, with strides 8, 16 and 32, and their widths: narrow ones, so they can be
+kept for thousands of pictures."""
+_NECK = 64
+_BEYOND = 1
+"""Cells that are added at both ends of a row: a side may lie on the very edge, past the centre of the last cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A localizer in two halves.
+
+    Attributes:
+        base: `image` -> one map or several.
+        heads: the maps -> `box` and `class`.
+    """
+
+    base: Any
+    heads: Any
+
+    def whole(self) -> Any:
+        """Return both halves as one model, `image` -> `box` and `class`; it shares their weights."""
+        image = keras.Input(self.base.input_shape[1:], dtype="uint8", name="image")
+        return keras.Model(image, self.heads(self.base(image)), name=self.base.name)
+
+
+def own_classifier(size: int, classes: int) -> Any:
+    """Build the small net that is trained as a classifier first: 32-32-64-64, dense 64, dropout 0.4, softmax."""
+    base = own_base(size)
+    x = keras.layers.Flatten()(base.output)
+    x = keras.layers.Dense(64, activation="relu", name="dense")(x)
+    x = keras.layers.Dropout(0.4)(x)
+    x = keras.layers.Dense(classes, activation="softmax", name="class")(x)
+    return keras.Model(base.input, x, name="own_classifier")
+
+
+def own_base(size: int) -> Any:
+    """Build the convolutions of the small net; its map has a sixteenth of the input's size."""
+    if size < 16:
+        raise ConfigError(f"localizer size: want at least 16 pixels, got {size}; try 96")
+    image = keras.Input((size, size, 3), dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    for number, width in enumerate(OWN_WIDTHS):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
+        x = keras.layers.MaxPooling2D(name=f"pool_{number}")(x)
+    return keras.Model(image, x, name="own_cnn")
+
+
+def vgg16_base(size: int, weights: Path | None) -> Any:
+    """Build VGG16 without its top.
+
+    Args:
+        size: height and width of the input, at least 32 pixels.
+        weights: `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5` of keras.applications; None = random weights.
+    """
+    image = keras.Input((size, size, 3), dtype="uint8", name="image")
+    # ImageNet's mean colour, and BGR: what keras.applications.vgg16.preprocess_input does
+    x = keras.layers.Rescaling(1.0, offset=(-123.68, -116.779, -103.939))(image)
+    x = keras.ops.flip(x, axis=-1)
+    path = None if weights is None else str(weights)
+    base = keras.applications.VGG16(include_top=False, weights=path, input_shape=(size, size, 3))
+    return keras.Model(image, base(x), name="vgg16")
+
+
+def mobilenet_base(size: int, weights: Path | None = None) -> Any:
+    """Build MobileNetV2 up to its last narrow map, with three maps as outputs.
+
+    Args:
+        size: height and width of the input, a multiple of 32 pixels.
+        weights: see `models.embedder.mobilenet_v2`; None fetches them.
+    """
+    if size % 32:
+        raise ConfigError(f"localizer size: want a multiple of 32 for mobilenetv2, got {size}; try 128")
+    whole = mobilenet_v2((size, size), None, weights=weights)
+    outputs = [whole.get_layer(name).output for name in _DEEP]
+    return keras.Model(whole.input, outputs, name="mobilenetv2")
+
+
+def dense_heads(base: Any, classes: int) -> Any:
+    """Build the heads of the first two nets: box 128-64-32-4 sigmoid, class 512-512 softmax, on the flattened map."""
+    features = keras.Input(base.output_shape[1:], name="features")
+    flat = keras.layers.Flatten()(features)
+    x = flat
+    for width in (128, 64, 32):
+        x = keras.layers.Dense(width, activation="relu", name=f"box_{width}")(x)
+    box = keras.layers.Dense(4, activation="sigmoid", name="box")(x)
+    x = flat
+    for number in range(2):
+        x = keras.layers.Dense(512, activation="relu", name=f"class_{number}")(x)
+    kind = keras.layers.Dense(classes, activation="softmax", name="class")(x)
+    return keras.Model(features, {"box": box, "class": kind}, name="heads")
+
+
+def spatial_heads(base: Any, classes: int) -> Any:
+    """Build the heads of the third net, which keep the places of things up to the end.
+
+    The three maps become one at stride 8, as in "Feature Pyramid Networks" (arXiv:1612.03144). For the left and right
+    side its columns are looked at, for top and bottom its rows, each by what is strongest in it. A softmax says where
+    the side is, and its mean is the coordinate: "Integral Human Pose Regression" (arXiv:1711.08229), on one axis.
+    """
+    maps = [keras.Input(shape[1:], name=f"map_{number}") for number, shape in enumerate(base.output_shape)]
+    merged = None
+    for number, features in reversed(list(enumerate(maps))):
+        x = keras.layers.Conv2D(_NECK, 1, name=f"neck_{number}")(features)
+        if merged is not None:
+            x = keras.layers.Add(name=f"merge_{number}")([x, keras.layers.UpSampling2D(2)(merged)])
+        merged = x
+    merged = keras.layers.ReLU(6.0)(merged)
+    for number in range(2):
+        merged = keras.layers.Conv2D(_NECK, 3, padding="same", name=f"neck_conv_{number}")(merged)
+        merged = keras.layers.ReLU(6.0)(merged)
+    size = int(merged.shape[1])
+    # after the pooling, one axis is left: columns for x0 and x1, rows for y0 and y1
+    x_sides = _sides(keras.layers.MaxPooling2D((size, 1), name="columns")(merged), size, "x")
+    y_sides = _sides(keras.layers.MaxPooling2D((1, size), name="rows")(merged), size, "y")
+    box = keras.layers.Concatenate(name="box")([x_sides[0], y_sides[0], x_sides[1], y_sides[1]])
+    kind = keras.layers.Conv2D(2 * _NECK, 1, activation="relu", name="class_conv")(maps[-1])
+    kind = keras.layers.Concatenate()(
+        [keras.layers.GlobalMaxPooling2D()(kind), keras.layers.GlobalMaxPooling2D()(merged)]
+    )
+    kind = keras.layers.Dropout(0.3)(kind)
+    kind = keras.layers.Dense(classes, activation="softmax", name="class")(kind)
+    return keras.Model(maps, {"box": box, "class": kind}, name="heads")
+
+
+def _sides(line: Any, cells: int, axis: str) -> list[Any]:
+    """Return the lower and the upper side on one axis, each (N, 1), in parts of the input."""
+    line = keras.layers.Reshape((cells, _NECK))(line)
+    line = keras.layers.ZeroPadding1D(_BEYOND)(line)
+    for number in range(2):
+        line = keras.layers.Conv1D(_NECK, 5, padding="same", activation="relu", name=f"{axis}_conv_{number}")(line)
+    logits = keras.layers.Conv1D(2, 3, padding="same", name=f"{axis}_logits")(line)
+    centres = (np.arange(-_BEYOND, cells + _BEYOND) + 0.5) / cells
+    chance = keras.layers.Softmax(name=f"{axis}_softmax")(keras.layers.Permute((2, 1))(logits))
+    mean = keras.layers.Dense(
+        1, use_bias=False, trainable=False, name=f"{axis}_mean",
+        kernel_initializer=keras.initializers.Constant(centres[:, None].tolist()),
+    )(chance)  # fmt: skip
+    both = keras.layers.Reshape((2,))(mean)
+    return [both[:, :1], both[:, 1:]]
