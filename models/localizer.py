@@ -140,13 +140,26 @@ def spatial_heads(base: Any, classes: int) -> Any:
     x_sides = _sides(keras.layers.MaxPooling2D((size, 1), name="columns")(merged), size, "x")
     y_sides = _sides(keras.layers.MaxPooling2D((1, size), name="rows")(merged), size, "y")
     box = keras.layers.Concatenate(name="box")([x_sides[0], y_sides[0], x_sides[1], y_sides[1]])
-    kind = keras.layers.Conv2D(2 * _NECK, 1, activation="relu", name="class_conv")(maps[-1])
-    kind = keras.layers.Concatenate()(
-        [keras.layers.GlobalMaxPooling2D()(kind), keras.layers.GlobalMaxPooling2D()(merged)]
-    )
-    kind = keras.layers.Dropout(0.3)(kind)
-    kind = keras.layers.Dense(classes, activation="softmax", name="class")(kind)
+    kind = keras.layers.Dense(classes, activation="softmax", name="class")(_looked_at(maps[1], merged))
     return keras.Model(maps, {"box": box, "class": kind}, name="heads")
+
+
+def _looked_at(features: Any, guide: Any) -> Any:
+    """Return the mean of the features where the object is, (N, 128): what the ground holds must not decide the class.
+
+    Args:
+        features: map at stride 16.
+        guide: map at stride 8 that knows where the object is.
+    """
+    guide = keras.layers.MaxPooling2D(2, name="guide")(guide)
+    cells = int(guide.shape[1]) ** 2
+    weight = keras.layers.Reshape((cells,))(keras.layers.Conv2D(1, 3, padding="same", name="attend")(guide))
+    weight = keras.layers.Reshape((cells, 1))(keras.layers.Softmax(name="attention")(weight))
+    x = keras.layers.Concatenate()([keras.layers.Dropout(0.2)(features), guide])
+    x = keras.layers.Conv2D(2 * _NECK, 1, activation="relu", name="class_conv")(x)
+    x = keras.layers.Multiply()([keras.layers.Reshape((cells, 2 * _NECK))(x), weight])
+    x = keras.layers.Rescaling(float(cells))(keras.layers.GlobalAveragePooling1D()(x))
+    return keras.layers.Dropout(0.3)(x)
 
 
 def _sides(line: Any, cells: int, axis: str) -> list[Any]:

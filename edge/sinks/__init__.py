@@ -5,6 +5,7 @@
 | `jsonl:PATH`, `jsonl:-` | one line of JSON a frame, to a file or to standard output |
 | `video:PATH` | annotated frames, .mp4, .avi or .mkv |
 | `png:PATH` | the last annotated frame |
+| `folder:PATH` | every annotated frame, as a PNG of its own |
 | `window:` | a window; q or Esc ends the run |
 | `null:` | nothing |
 """
@@ -12,6 +13,7 @@
 from collections.abc import Sequence
 
 from edge.errors import ConfigError
+from edge.sinks.folder import FolderSink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
@@ -21,7 +23,7 @@ from edge.sinks.window import WindowSink
 
 __all__ = ["Sink", "open_sink"]
 
-KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "window:", "null:")
+KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "folder:PATH", "window:", "null:")
 
 
 def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
@@ -43,6 +45,8 @@ def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
             return VideoSink(uri, rest, labels, fps)
         case "png":
             return PngSink(uri, rest, labels)
+        case "folder":
+            return FolderSink(uri, rest, labels)
         case "window":
             return WindowSink(uri, labels)
         case "null":

@@ -199,10 +199,10 @@ def _in_another_light(image: U8, random: np.random.Generator) -> U8:
     height, width = image.shape[:2]
     pixels = image.astype(np.float32)
     pixels = (pixels - 128) * random.uniform(0.65, 1.25) + 128 + random.uniform(-35, 35)
-    pixels *= random.uniform(0.88, 1.12, 3).astype(np.float32)
+    pixels = pixels * random.uniform(0.88, 1.12, 3).astype(np.float32)
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     angle = random.uniform(0, 2 * np.pi)
-    pixels *= (1 + random.uniform(0, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)).astype(np.float32)[..., None]
+    pixels = pixels * (1 + random.uniform(0, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)).astype(np.float32)[..., None]
     pixels += random.normal(0, random.uniform(0, 6), pixels.shape).astype(np.float32)
     if random.random() < 0.3:
         pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.3, 1.0)), np.float32)

@@ -2,7 +2,7 @@
 
 | layout | what |
 |---|---|
-| `images/*.jpg`, `annotations/xmls/*.xml` | Oxford-IIIT Pet and Pascal VOC: the box is the head's, the name cat or dog |
+| `images/*.jpg`, `annotations/xmls/*.xml` | Oxford-IIIT Pet, Pascal VOC: the box of the head, the name cat or dog |
 | a `.csv` file | one line for each picture: `file,x0,y0,x1,y1,label`, files relative to it |
 
 What cannot be used is left out, and never in silence: each such file is named with the reason.
