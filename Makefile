@@ -11,7 +11,7 @@ help:  ## list these commands
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,train,dev]'
 	# tf_keras opens Keras 2 files. Its metadata ask for 'tensorflow' beside the 'tensorflow-cpu' that is here.
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps tf_keras
 	touch $@
