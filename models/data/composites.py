@@ -169,7 +169,7 @@ def _garment(garment: U8, side: float, random: np.random.Generator) -> tuple[NDA
     solid = _silhouette(garment)
     scale = side / 28
     out = int(np.ceil(side * 1.45))
-    turn = cv2.getRotationMatrix2D((13.5, 13.5), random.uniform(-25, 25), scale)
+    turn = np.asarray(cv2.getRotationMatrix2D((13.5, 13.5), random.uniform(-25, 25), scale), np.float64)
     turn[:, 2] += (out - 1) / 2 - 13.5
     if random.random() < 0.5:
         garment, solid = garment[:, ::-1].copy(), solid[:, ::-1].copy()
@@ -202,8 +202,9 @@ def _in_another_light(image: U8, random: np.random.Generator) -> U8:
     pixels = pixels * random.uniform(0.88, 1.12, 3).astype(np.float32)
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     angle = random.uniform(0, 2 * np.pi)
-    pixels = pixels * (1 + random.uniform(0, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)).astype(np.float32)[..., None]
-    pixels += random.normal(0, random.uniform(0, 6), pixels.shape).astype(np.float32)
+    fall = 1 + random.uniform(0, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)
+    pixels = pixels * fall.astype(np.float32)[..., None]
+    pixels = pixels + random.normal(0, random.uniform(0, 6), pixels.shape).astype(np.float32)
     if random.random() < 0.3:
         pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.3, 1.0)), np.float32)
     return pixels.clip(0, 255).astype(np.uint8)

@@ -143,7 +143,9 @@ def classes_of(pictures: Iterable[Located]) -> tuple[str, ...]:
     return names
 
 
-def to_arrays(pictures: Sequence[Located], labels: Sequence[str], size: int, how: Preprocess) -> Arrays:
+def to_arrays(
+    pictures: Sequence[Located], labels: Sequence[str], size: int, how: Preprocess, mirror: bool = False
+) -> Arrays:
     """Fit pictures into squares by the device's own preprocessing, and their boxes with them.
 
     Args:
@@ -151,6 +153,7 @@ def to_arrays(pictures: Sequence[Located], labels: Sequence[str], size: int, how
         labels: of the classes, in the order of the net's columns.
         size: height and width, pixels.
         how: letterbox or stretch.
+        mirror: True to swap left and right first, of pictures and boxes.
 
     Raises:
         ConfigError: a picture was changed since it was read.
@@ -165,9 +168,13 @@ def to_arrays(pictures: Sequence[Located], labels: Sequence[str], size: int, how
         pixels = decode(picture.path)
         if pixels is None:
             raise ConfigError(f"picture {picture.path}: want the one that was there before, got none; start again")
+        x0, y0, x1, y1 = picture.box
+        if mirror:
+            width = pixels.shape[1]
+            pixels, x0, x1 = np.ascontiguousarray(pixels[:, ::-1]), width - x1, width - x0
         tensor, (scale_x, scale_y) = fit.fit(pixels)
         images[row] = tensor[0]
-        boxes[row] = np.array(picture.box) * (scale_x, scale_y, scale_x, scale_y) / size
+        boxes[row] = np.array([x0, y0, x1, y1]) * (scale_x, scale_y, scale_x, scale_y) / size
     return Arrays(images, boxes, np.array([list(labels).index(p.label) for p in pictures], np.int64))
 
 

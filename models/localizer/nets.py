@@ -23,10 +23,12 @@ from models.embedder import mobilenet_v2
 
 NetName = Literal["own-cnn", "vgg16", "mobilenetv2"]
 
+VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+"""Of keras.applications; in no package registry."""
 OWN_WIDTHS = (32, 32, 64, 64)
-_DEEP = {"block_5_add": 32, "block_12_add": 96, "block_16_project_BN": 320}
-"""Maps of MobileNetV2 that the heads look at, with strides 8, 16 and 32, and their widths: narrow ones, so they can be
-kept for thousands of pictures."""
+_DEEP = ("block_5_add", "block_12_add", "block_16_project_BN")
+"""Maps of MobileNetV2 that the heads look at, with strides 8, 16 and 32. The first has but 32 channels: it can be kept
+for thousands of pictures."""
 _NECK = 64
 _BEYOND = 1
 """Cells that are added at both ends of a row: a side may lie on the very edge, past the centre of the last cell."""
@@ -77,29 +79,65 @@ def vgg16_base(size: int, weights: Path | None) -> Any:
 
     Args:
         size: height and width of the input, at least 32 pixels.
-        weights: `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5` of keras.applications; None = random weights.
+        weights: see `vgg16_weights`; None = random weights.
+
+    Raises:
+        ConfigError: the file does not hold them.
     """
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
-    # ImageNet's mean colour, and BGR: what keras.applications.vgg16.preprocess_input does
+    # what keras.applications.vgg16.preprocess_input does: ImageNet's mean colour off, and BGR
     x = keras.layers.Rescaling(1.0, offset=(-123.68, -116.779, -103.939))(image)
-    x = keras.ops.flip(x, axis=-1)
-    path = None if weights is None else str(weights)
-    base = keras.applications.VGG16(include_top=False, weights=path, input_shape=(size, size, 3))
+    x = keras.layers.Concatenate()([x[..., 2:], x[..., 1:2], x[..., :1]])
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(size, size, 3))
+    if weights is not None:
+        try:
+            base.load_weights(weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"vgg16 {weights}: want {VGG16_FILE}, got '{error}'; fetch it again") from error
     return keras.Model(image, base(x), name="vgg16")
 
 
-def mobilenet_base(size: int, weights: Path | None = None) -> Any:
-    """Build MobileNetV2 up to its last narrow map, with three maps as outputs.
+def vgg16_weights(wanted: str) -> Path | None:
+    """Return the file of VGG16's weights, or None where there is none: then the weights are random.
+
+    Args:
+        wanted: `random`, a file, or `imagenet` for the one that keras.applications keeps in `~/.keras/models` once
+            `keras.applications.VGG16(include_top=False)` was called on a machine with a network.
+
+    Raises:
+        ConfigError: the named file is not there.
+    """
+    if wanted == "random":
+        return None
+    if wanted == "imagenet":
+        path = Path.home() / ".keras" / "models" / VGG16_FILE
+        return path if path.is_file() else None
+    if not Path(wanted).is_file():
+        raise ConfigError(f"weights: want imagenet, random or a file, got '{wanted}', which is not there; correct it")
+    return Path(wanted)
+
+
+def mobilenet_base(size: int, weights: Path | None = None) -> tuple[Any, Any]:
+    """Build MobileNetV2 without its last convolution, cut in two.
 
     Args:
         size: height and width of the input, a multiple of 32 pixels.
         weights: see `models.embedder.mobilenet_v2`; None fetches them.
+
+    Returns:
+        The first part, `image` -> map at stride 8, which stays as ImageNet left it; and the second, that map -> maps
+        at strides 16 and 32, which may learn, all but the statistics of its normalisations.
     """
     if size % 32:
         raise ConfigError(f"localizer size: want a multiple of 32 for mobilenetv2, got {size}; try 128")
     whole = mobilenet_v2((size, size), None, weights=weights)
-    outputs = [whole.get_layer(name).output for name in _DEEP]
-    return keras.Model(whole.input, outputs, name="mobilenetv2")
+    cut, *outputs = (whole.get_layer(name).output for name in _DEEP)
+    base = keras.Model(whole.input, cut, name="mobilenetv2")
+    tail = keras.Model(cut, outputs, name="mobilenetv2_tail")
+    for layer in tail.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return base, tail
 
 
 def dense_heads(base: Any, classes: int) -> Any:
@@ -117,17 +155,18 @@ def dense_heads(base: Any, classes: int) -> Any:
     return keras.Model(features, {"box": box, "class": kind}, name="heads")
 
 
-def spatial_heads(base: Any, classes: int) -> Any:
-    """Build the heads of the third net, which keep the places of things up to the end.
+def spatial_heads(tail: Any, classes: int) -> Any:
+    """Build the heads of the third net, which keep the places of things up to the end; they begin with its tail.
 
     The three maps become one at stride 8, as in "Feature Pyramid Networks" (arXiv:1612.03144). For the left and right
     side its columns are looked at, for top and bottom its rows, each by what is strongest in it. A softmax says where
     the side is, and its mean is the coordinate: "Integral Human Pose Regression" (arXiv:1711.08229), on one axis.
     """
-    maps = [keras.Input(shape[1:], name=f"map_{number}") for number, shape in enumerate(base.output_shape)]
+    features = keras.Input(tail.input_shape[1:], name="features")
+    maps = [features, *tail(features)]
     merged = None
-    for number, features in reversed(list(enumerate(maps))):
-        x = keras.layers.Conv2D(_NECK, 1, name=f"neck_{number}")(features)
+    for number, deep in reversed(list(enumerate(maps))):
+        x = keras.layers.Conv2D(_NECK, 1, name=f"neck_{number}")(deep)
         if merged is not None:
             x = keras.layers.Add(name=f"merge_{number}")([x, keras.layers.UpSampling2D(2)(merged)])
         merged = x
@@ -141,7 +180,7 @@ def spatial_heads(base: Any, classes: int) -> Any:
     y_sides = _sides(keras.layers.MaxPooling2D((1, size), name="rows")(merged), size, "y")
     box = keras.layers.Concatenate(name="box")([x_sides[0], y_sides[0], x_sides[1], y_sides[1]])
     kind = keras.layers.Dense(classes, activation="softmax", name="class")(_looked_at(maps[1], merged))
-    return keras.Model(maps, {"box": box, "class": kind}, name="heads")
+    return keras.Model(features, {"box": box, "class": kind}, name="heads")
 
 
 def _looked_at(features: Any, guide: Any) -> Any:
