@@ -8,8 +8,9 @@ from pathlib import Path
 from edge.errors import EdgeError
 from models.localizer import commands as localizer
 from models.weights import ASSETS, CACHE, fetch, licence_table
+from models.workflow import commands as workflow
 
-FAMILIES = (localizer,)
+FAMILIES = (localizer, workflow)
 """What can be trained: modules with a function `add_commands`."""
 
 
