@@ -4,6 +4,7 @@ The base does not change while the heads learn. Its answers are computed once an
 costs no more than the heads; the finished whole is archived as every model here is.
 """
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -56,9 +57,8 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path)
     path, stamp = folder / name, fingerprint(made_from, REPORT_VERSION)
     if finished(path, stamp):
         return read_result(path)
-    kept = folder / "answers" / made_from[:16]
     net = _net(name, recipe, data, made_from, text, folder)
-    result = train(_job(f"{name}-heads", recipe, data, net, made_from, text, folder, kept))
+    result = train(_heads_job(f"{name}-heads", recipe, data, net, made_from, text, folder))
     net.heads.load_weights(result.path / MODEL_FILE)
     with writing(path, stamp) as inside:
         whole = net.whole()
@@ -69,7 +69,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path)
         (inside / HISTORY_FILE).write_text(json.dumps(result.history, indent=1))
         (inside / CURVES_FILE).write_bytes(plot_history(result.history, name, result.figures["best_epoch"] - 1))
         (inside / FIGURES_FILE).write_text(json.dumps(figures, indent=1))
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(folder / "answers" / made_from[:16], ignore_errors=True)
     return Result(path, result.history, figures, trained=True)
 
 
@@ -123,25 +123,31 @@ def _classifier_job(name: str, recipe: LocalizerRecipe, data: Data, made_from: s
     )
 
 
-def _job(
-    name: str, recipe: LocalizerRecipe, data: Data, net: Net, made_from: str, text: str, folder: Path, kept: Path
+def _heads_job(
+    name: str, recipe: LocalizerRecipe, data: Data, net: Net, made_from: str, text: str, folder: Path
 ) -> Job:
-    sides = [("train", data.train), *([("mirrored", data.mirrored)] if data.mirrored is not None else [])]
-    versions = [answers_of(net.base, part.images, kept / f"{side}.npy") for side, part in sides]
-    valid = np.asarray(answers_of(net.base, data.valid.images, kept / "valid.npy"), np.float32)
+    """Return the training of the heads, fed with the base's answers unless it is finished."""
     steps = -(-len(data.train.classes) // recipe.batch)
-    return Job(
+    job = Job(
         name=name,
         recipe=text,
         made_from=made_from,
         build=_compiled(net.heads, recipe, steps),
-        train=head_epochs(versions, [_targets(part) for _, part in sides], recipe.batch, recipe.seed),
-        valid=(valid, _targets(data.valid)),
+        train=lambda epoch: (),
+        valid=(),
         epochs=recipe.epochs,
         patience=recipe.patience,
         seed=recipe.seed,
         folder=folder / "parts",
     )
+    if finished(job.path, job.stamp):
+        return job
+    kept = folder / "answers" / made_from[:16]
+    sides = [("train", data.train), *([("mirrored", data.mirrored)] if data.mirrored is not None else [])]
+    versions = [answers_of(net.base, part.images, kept / f"{side}.npy") for side, part in sides]
+    valid = np.asarray(answers_of(net.base, data.valid.images, kept / "valid.npy"), np.float32)
+    epochs = head_epochs(versions, [_targets(part) for _, part in sides], recipe.batch, recipe.seed)
+    return dataclasses.replace(job, train=epochs, valid=(valid, _targets(data.valid)))
 
 
 def _compiled(heads: Any, recipe: LocalizerRecipe, steps: int) -> Callable[[], Any]:
