@@ -47,9 +47,13 @@ class Net:
     heads: Any
 
     def whole(self) -> Any:
-        """Return both halves as one model, `image` -> `box` and `class`; it shares their weights."""
+        """Return both halves as one model, `image` -> `box` and `class`; it shares their weights.
+
+        The heads go in without what they were trained by, so that the file opens where our loss is not known.
+        """
         image = keras.Input(self.base.input_shape[1:], dtype="uint8", name="image")
-        return keras.Model(image, self.heads(self.base(image)), name=self.base.name)
+        heads = keras.Model(self.heads.inputs[0], self.heads.output, name="heads")
+        return keras.Model(image, heads(self.base(image)), name=self.base.name)
 
 
 def own_classifier(size: int, classes: int) -> Any:

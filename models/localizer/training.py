@@ -34,7 +34,7 @@ from models.training.curves import plot_history
 from models.training.recipe import fingerprint
 from models.training.run import CURVES_FILE, FIGURES_FILE, HISTORY_FILE, RECIPE_FILE, Job, Result, read_result, train
 
-REPORT_VERSION = "1"
+REPORT_VERSION = "2"
 """Counts up when the archive's content changes, so that old archives are made again."""
 
 

@@ -36,7 +36,7 @@ SIDES = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4)
 def box_of(sides: list[float]) -> np.ndarray:
     x0, x1 = sorted(sides[:2])
     y0, y1 = sorted(sides[2:])
-    return np.array([[x0, y0, x1 + 0.01, y1 + 0.01]], np.float32)
+    return np.array([[x0, y0, x1 + 0.1, y1 + 0.1]], np.float32)
 
 
 @settings(deadline=None, max_examples=50)
