@@ -51,6 +51,7 @@ class Job:
         epochs: at most.
         patience: epochs without a better `monitor` before it stops; None = never stop early.
         report: finished model, history and a folder for pictures -> figures; None = no more than the run's own.
+        export: trained model -> the one to save and report on; the same for most.
         monitor: which entry of the history decides.
         mode: whether a better one is smaller or larger.
         seed: of weights, dropout and order.
@@ -67,6 +68,7 @@ class Job:
     epochs: int
     patience: int | None = None
     report: Callable[[keras.Model, Mapping[str, list[float]], Path], Figures] | None = None
+    export: Callable[[keras.Model], keras.Model] = lambda model: model
     monitor: str = "val_loss"
     mode: Literal["min", "max"] = "min"
     seed: int = 0
@@ -144,7 +146,7 @@ def train(job: Job) -> Result:
             _fit(model, job, state, work)
         if state.best_weights:
             model.load_weights(work / state.best_weights)
-        _finish(model, job, state)
+        _finish(job.export(model), job, state)
         shutil.rmtree(work)
     return Result(job.path, state.history, read_result(job.path).figures, trained=True)
 
