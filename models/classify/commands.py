@@ -49,7 +49,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Train the base and every row of a study, with every seed; print and write the table.",
     )  # fmt: skip
     add = study.add_argument
-    add("study", nargs="?", type=Path, default=RECIPES / "convnets" / "ablation.toml", help="a .toml file (default: %(default)s)")
+    add(
+        "study",
+        nargs="?",
+        type=Path,
+        default=RECIPES / "convnets" / "ablation.toml",
+        help="a .toml file (default: %(default)s)",
+    )
     add("--out", type=Path, default=ABLATION, metavar="DIR", help="models and table (default: %(default)s)")
     study.set_defaults(run=_ablation)
 

@@ -136,8 +136,10 @@ def _vgg16(layer: r.Vgg16, x: Any, recipe: r.Recipe) -> Any:
         block = int(part.name[len("block")])
         if block > layer.blocks:
             break
-        part.trainable = block >= layer.train_from
-        x = part(x)
+        own = type(part).from_config(part.get_config())  # else the layer belongs to two models
+        x = own(x)
+        own.set_weights(part.get_weights())
+        own.trainable = block >= layer.train_from
     return x
 
 
