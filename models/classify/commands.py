@@ -21,7 +21,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=f"recipes: {', '.join(find_recipes(FAMILY))}",
     )  # fmt: skip
     add = training.add_argument
-    add("names", nargs="*", metavar="RECIPE", help="train these, whatever they take")
+    add(
+        "names",
+        nargs="*",
+        metavar="RECIPE",
+        help="train these, whatever they take: names, or .toml files on data of your own",
+    )
     add("--minutes", type=float, default=60.0, metavar="N", help="of training on two cores (default: %(default)g)")
     add("--list", action="store_true", help="show what would be trained, and train nothing")
     add("--finished", action="store_true", help="print the names of finished models that can be converted soon")
@@ -61,7 +66,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _zoo(options: argparse.Namespace) -> int:
-    from models.classify.data import training_pictures
     from models.classify.zoo import entries, finished_names, plan, train_all
 
     if options.finished:
@@ -75,7 +79,7 @@ def _zoo(options: argparse.Namespace) -> int:
     if left:
         print(f"left out, as {options.minutes:g} minutes do not hold them: {', '.join(e.name for e in left)}")
     if not options.list:
-        train_all(taken, training_pictures(), options.models)
+        train_all(taken, options.models)
     return 0
 
 

@@ -1,13 +1,16 @@
 """Labelled pictures, split once: what is trained on, and what chooses. Test pictures are not read here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.types import U8
+from models.classify.recipe import FASHION, Recipe
 from models.data import fashion_mnist
+from models.data.class_folders import read_class_folders
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,20 @@ class Pictures:
     images: U8
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
+
+
+def pictures_of(recipe: Recipe) -> Pictures:
+    """Return the pictures that a recipe trains on, saying what was left out of a folder.
+
+    Raises:
+        ConfigError: see `models.data.class_folders`.
+        FetchError: Fashion-MNIST could not be fetched.
+    """
+    if recipe.data == FASHION:
+        return training_pictures()
+    found = read_class_folders(Path(recipe.data), recipe.size, recipe.color, recipe.labels)
+    print(f"{recipe.data}: {found.words}", flush=True)
+    return Pictures(found.images, found.truth, found.labels)
 
 
 def training_pictures() -> Pictures:

@@ -1,16 +1,21 @@
-"""The recipe of a classifier: what a TOML file of `models/recipes/zoo` may say."""
+"""The recipe of a classifier: what a TOML file of `models/recipes/zoo` may say.
+
+Defaults are left out of what a model's stamp is made from, so that a new key leaves finished models valid.
+"""
 
 from typing import Literal
 
 from models.training.augment import Augmentation
 from models.training.recipe import Part
 
+FASHION = "fashion-mnist"
+
 
 class _Layer(Part, frozen=True, tag_field="kind"):
     """Base of the layers; `kind` in the TOML says which."""
 
 
-class Conv(_Layer, frozen=True, tag="conv"):
+class Conv(_Layer, frozen=True, omit_defaults=True, tag="conv"):
     """A convolution, then batch norm if wanted, then the activation.
 
     Attributes:
@@ -29,50 +34,50 @@ class Conv(_Layer, frozen=True, tag="conv"):
     batch_norm: bool = False
 
 
-class Residual(_Layer, frozen=True, tag="residual"):
+class Residual(_Layer, frozen=True, omit_defaults=True, tag="residual"):
     """Convolutions of as many channels as come in, added to what came in (He et al. 2015, arXiv:1512.03385)."""
 
     convs: int = 2
     kernel: int = 3
 
 
-class MaxPool(_Layer, frozen=True, tag="max_pool"):
+class MaxPool(_Layer, frozen=True, omit_defaults=True, tag="max_pool"):
     """The largest of each square of `size` pixels."""
 
     size: int = 2
 
 
-class AveragePool(_Layer, frozen=True, tag="average_pool"):
+class AveragePool(_Layer, frozen=True, omit_defaults=True, tag="average_pool"):
     """The mean of each square of `size` pixels."""
 
     size: int = 2
 
 
-class Flatten(_Layer, frozen=True, tag="flatten"):
+class Flatten(_Layer, frozen=True, omit_defaults=True, tag="flatten"):
     """Pixels and channels in one row."""
 
 
-class GlobalAverage(_Layer, frozen=True, tag="global_average"):
+class GlobalAverage(_Layer, frozen=True, omit_defaults=True, tag="global_average"):
     """The mean of each channel over all pixels."""
 
 
-class Dropout(_Layer, frozen=True, tag="dropout"):
+class Dropout(_Layer, frozen=True, omit_defaults=True, tag="dropout"):
     """Zeroes a share of the values while training."""
 
     rate: float
 
 
-class BatchNorm(_Layer, frozen=True, tag="batch_norm"):
+class BatchNorm(_Layer, frozen=True, omit_defaults=True, tag="batch_norm"):
     """Batch norm by itself."""
 
 
-class Activation(_Layer, frozen=True, tag="activation"):
+class Activation(_Layer, frozen=True, omit_defaults=True, tag="activation"):
     """An activation by itself."""
 
     name: str = "relu"
 
 
-class Dense(_Layer, frozen=True, tag="dense"):
+class Dense(_Layer, frozen=True, omit_defaults=True, tag="dense"):
     """A fully connected layer, then batch norm if wanted, then the activation."""
 
     units: int
@@ -80,7 +85,7 @@ class Dense(_Layer, frozen=True, tag="dense"):
     batch_norm: bool = False
 
 
-class Vgg16(_Layer, frozen=True, tag="vgg16"):
+class Vgg16(_Layer, frozen=True, omit_defaults=True, tag="vgg16"):
     """The convolutional base of VGG16 (Simonyan and Zisserman 2014, arXiv:1409.1556), on gray pictures too.
 
     Attributes:
@@ -101,7 +106,7 @@ Layer = (
 )  # fmt: skip
 
 
-class Optimizer(Part, frozen=True):
+class Optimizer(Part, frozen=True, omit_defaults=True):
     """How weights are changed.
 
     Attributes:
@@ -122,13 +127,17 @@ class Optimizer(Part, frozen=True):
     weight_decay: float = 0.0
 
 
-class Recipe(Part, frozen=True):
+class Recipe(Part, frozen=True, omit_defaults=True):
     """One classifier.
 
     Attributes:
         words: what it is, and what was chosen where nobody said, in a sentence for the table.
         layers: from the picture to the last hidden values; the softmax over the classes is added.
         epochs: at most.
+        data: "fashion-mnist", or a folder with one folder of pictures for each class, from where the command runs.
+        size: height and width that pictures of a folder are fitted into.
+        color: whether they become gray or RGB.
+        labels: classes that the folder must hold and no others; empty = those that are there.
         normalise: "scale" divides pixels by 255, "standardise" takes the mean off and divides by the standard
             deviation of the training pictures, "none" leaves 0..255. Inside the graph in each case.
         l1: weight of the sum of absolute weights of all kernels in the loss.
@@ -150,6 +159,10 @@ class Recipe(Part, frozen=True):
     words: str
     layers: tuple[Layer, ...]
     epochs: int
+    data: str = FASHION
+    size: int = 28
+    color: Literal["gray", "rgb"] = "gray"
+    labels: tuple[str, ...] = ()
     normalise: Literal["scale", "standardise", "none"] = "scale"
     l1: float = 0.0
     l2: float = 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from models.classify.data import Pictures, split, test_pictures, training_pictures
+from models.classify.data import pictures_of, split, test_pictures, training_pictures
 from models.classify.jobs import job_of
 from models.classify.recipe import Recipe
 from models.training.archive import archive_of, writable
@@ -38,8 +38,9 @@ class Entry:
         """What training is expected to take, by the recipe."""
         return self.recipe.epochs * self.recipe.seconds_per_epoch
 
-    def job(self, pictures: Pictures, folder: Path = MODELS) -> Job:
-        """Return what trains it."""
+    def job(self, folder: Path = MODELS) -> Job:
+        """Read its data and return what trains it."""
+        pictures = pictures_of(self.recipe)
         return job_of(self.name, self.recipe, self.path.read_text("utf-8"), pictures, folder)
 
 
@@ -80,7 +81,7 @@ def plan(every: Sequence[Entry], minutes: float) -> tuple[list[Entry], list[Entr
     return taken, left
 
 
-def train_all(chosen: Sequence[Entry], pictures: Pictures, folder: Path = MODELS) -> list[Result]:
+def train_all(chosen: Sequence[Entry], folder: Path = MODELS) -> list[Result]:
     """Train models one after the other; a finished one is left alone, a killed one goes on.
 
     Raises:
@@ -90,7 +91,7 @@ def train_all(chosen: Sequence[Entry], pictures: Pictures, folder: Path = MODELS
     for place, entry in enumerate(chosen, 1):
         start = time.monotonic()
         print(f"[{place}/{len(chosen)}] {entry.name}: {entry.recipe.words}", flush=True)
-        made.append(train(entry.job(pictures, folder)))
+        made.append(train(entry.job(folder)))
         keras.backend.clear_session()
         how = f"trained in {time.monotonic() - start:.0f} s" if made[-1].trained else "was finished before"
         print(f"  {how}, validation accuracy {made[-1].figures['valid']['accuracy']:.2%}", flush=True)
