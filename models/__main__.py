@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError
+from models.classify import commands as classify
 from models.localizer import commands as localizer
 from models.weights import ASSETS, CACHE, fetch, licence_table
 from models.workflow import commands as workflow
 
-FAMILIES = (localizer, workflow)
+FAMILIES = (classify, localizer, workflow)
 """What can be trained: modules with a function `add_commands`."""
 
 

@@ -46,11 +46,12 @@ class Job:
         made_from: `recipe.fingerprint` of all that the result depends on: the recipe's values and the data.
         build: makes the compiled model; called after seeding.
         train: epoch, counted from 0 -> what `keras.Model.fit` takes as `x` (see `augment.epochs_of`); a function of
-            the epoch, so that a run that was killed goes on with what it would have seen.
+            the epoch, so that a run that was killed goes on with what it would have seen. It shuffles, `fit` does not.
         valid: what `keras.Model.fit` takes as `validation_data`.
         epochs: at most.
         patience: epochs without a better `monitor` before it stops; None = never stop early.
         report: finished model, history and a folder for pictures -> figures; None = no more than the run's own.
+        export: trained model -> the one to save and report on; the same for most.
         monitor: which entry of the history decides.
         mode: whether a better one is smaller or larger.
         seed: of weights, dropout and order.
@@ -67,6 +68,7 @@ class Job:
     epochs: int
     patience: int | None = None
     report: Callable[[keras.Model, Mapping[str, list[float]], Path], Figures] | None = None
+    export: Callable[[keras.Model], keras.Model] = lambda model: model
     monitor: str = "val_loss"
     mode: Literal["min", "max"] = "min"
     seed: int = 0
@@ -144,7 +146,7 @@ def train(job: Job) -> Result:
             _fit(model, job, state, work)
         if state.best_weights:
             model.load_weights(work / state.best_weights)
-        _finish(model, job, state)
+        _finish(job.export(model), job, state)
         shutil.rmtree(work)
     return Result(job.path, state.history, read_result(job.path).figures, trained=True)
 
@@ -214,7 +216,7 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
             start = time.monotonic()
             _seed_epoch(model, job.seed, state.epoch)
             run = model.fit(
-                job.train(state.epoch), epochs=state.epoch + 1, initial_epoch=state.epoch, verbose=0,
+                job.train(state.epoch), epochs=state.epoch + 1, initial_epoch=state.epoch, shuffle=False, verbose=0,
                 validation_data=job.valid, validation_batch_size=_batch(job), callbacks=[progress],
             )  # fmt: skip
             logs = {name: float(values[-1]) for name, values in run.history.items()}
