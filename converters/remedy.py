@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from converters.recipe import Settings, Variant
+from converters.recipe import ALL, Settings, Variant
 from converters.record import LayerError
 
 RANGES = (Settings(), Settings("percentile"), Settings("average"))
@@ -40,8 +40,9 @@ def next_settings(
         if settings not in done:
             return settings
     best, _ = max(((settings, good) for settings, good in tried if settings in RANGES), key=lambda pair: pair[1])
-    for count in (*(step for step in STEPS if step < len(layers)), len(layers)):
-        settings = replace(best, float_layers=tuple(layer.layer for layer in layers[:count]))
-        if count and settings not in done:
+    worst = [tuple(layer.layer for layer in layers[:count]) for count in STEPS if count < len(layers)]
+    for kept in (*worst, (ALL,)):
+        settings = replace(best, float_layers=kept)
+        if settings not in done:
             return settings
     return None
