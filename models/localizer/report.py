@@ -1,6 +1,5 @@
 """What a localizer can do, for a person: one line, and sheets of pictures with the true and the predicted box."""
 
-import html
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from edge.types import F32, U8
 from models.data.localized import Located, decode
 from models.localizer.data import Data
 from models.localizer.recipe import LocalizerRecipe
+from models.page import Block, Heading, Lines, Picture, Text, to_html
+from models.training.run import CURVES_FILE
 from models.training.scores import classification_scores
 
 PAGE_FILE = "report.html"
@@ -73,6 +74,8 @@ def summary(miou: float, accuracy: float, ms: float, train: int, valid: int) -> 
 def write_report(model: Any, data: Data, recipe: LocalizerRecipe, name: str, folder: Path) -> dict[str, Any]:
     """Judge a model, draw its sheets and write the page; print the one line.
 
+    The learning curves are in the folder already.
+
     Returns:
         The figures: `miou`, `iou_above_half`, `summary`, and those of the classes.
     """
@@ -97,7 +100,7 @@ def write_report(model: Any, data: Data, recipe: LocalizerRecipe, name: str, fol
             files[title] = f"{title.split()[0]}.png"
             sheet = draw_sheet([_tile(data, judged, row, recipe) for row in rows.tolist()])
             (folder / files[title]).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-    (folder / PAGE_FILE).write_text(_page(name, line, files, data.words), "utf-8")
+    (folder / PAGE_FILE).write_text(_page(name, line, files, data.words, folder), "utf-8")
     return {
         **figures,
         "miou": miou,
@@ -167,14 +170,13 @@ def _write(tile: U8, words: str, place: tuple[int, int], color: tuple[int, int, 
     cv2.putText(tile, words, place, _FONT, 0.55, color, 1, cv2.LINE_AA)
 
 
-def _page(name: str, line: str, files: dict[str, str], words: Sequence[str]) -> str:
-    sheets = "".join(f"<h2>{title}</h2><img src='{file}' alt='{title}'>" for title, file in files.items())
-    notes = "".join(f"<li>{html.escape(each)}</li>" for each in words) or "<li>no picture was left out</li>"
-    return (
-        "<!doctype html><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(name)}</title><style>body{{font:16px sans-serif;max-width:62em;margin:2em auto;"
-        "padding:0 1em}img{max-width:100%}</style>"
-        f"<h1>{html.escape(name)}</h1><p><b>{html.escape(line)}</b></p>"
-        "<p>Green box: the truth. Blue box: the answer. Label green: right, red: wrong. Number: IoU.</p>"
-        f"<ul>{notes}</ul>{sheets}<h2>Learning curves</h2><img src='curves.png' alt='learning curves'>\n"
-    )
+def _page(name: str, line: str, files: dict[str, str], words: Sequence[str], folder: Path) -> str:
+    blocks: list[Block] = [
+        Text(line, lead=True),
+        Text("Green box: the truth. Blue box: the answer. Label green: right, red: wrong. Number: IoU."),
+        *([Heading("Left out"), Lines(tuple(words))] if words else []),
+    ]
+    for title, file in {**files, "learning curves": CURVES_FILE}.items():
+        blocks += [Heading(title[0].upper() + title[1:]), Picture(file, title)]
+    pictures = {file: (folder / file).read_bytes() for file in (*files.values(), CURVES_FILE)}
+    return to_html(name, blocks, pictures)
