@@ -174,8 +174,9 @@ def _page(name: str, line: str, files: dict[str, str], words: Sequence[str], fol
     blocks: list[Block] = [
         Text(line, lead=True),
         Text("Green box: the truth. Blue box: the answer. Label green: right, red: wrong. Number: IoU."),
-        *([Heading("Left out"), Lines(tuple(words))] if words else []),
     ]
+    if words:
+        blocks += [Heading("Left out"), Lines(tuple(words))]
     for title, file in {**files, "learning curves": CURVES_FILE}.items():
         blocks += [Heading(title[0].upper() + title[1:]), Picture(file, title)]
     pictures = {file: (folder / file).read_bytes() for file in (*files.values(), CURVES_FILE)}
