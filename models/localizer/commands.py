@@ -32,6 +32,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--valid", metavar="PLACE", help="the same, to validate with (default: a part of --data)")
     add("--epochs", type=int, metavar="N", help="at most")
     add("--name", metavar="NAME", help="of the model (default: the recipe's)")
+    add("--finish", action="store_true", help="end runs that were begun: the best epoch so far becomes the model")
     add("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
     training.set_defaults(run=_train)
 
@@ -56,7 +57,7 @@ def _train(options: argparse.Namespace) -> int:
         path = find_recipe(FAMILY, name)
         recipe = read_recipe(path, LocalizerRecipe)
         recipe = with_flags(recipe, data=options.data, valid=valid, epochs=options.epochs)
-        result = train_localizer(options.name or path.stem, recipe, path.read_text("utf-8"), folder)
+        result = train_localizer(options.name or path.stem, recipe, path.read_text("utf-8"), folder, options.finish)
         print(f"{result.path}: {'trained' if result.trained else 'finished before'}; see {result.path / 'report.html'}")
     _compare(folder)
     return 0

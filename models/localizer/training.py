@@ -38,7 +38,7 @@ REPORT_VERSION = "2"
 """Counts up when the archive's content changes, so that old archives are made again."""
 
 
-def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path) -> Result:
+def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path, finish: bool = False) -> Result:
     """Train one localizer to its end, or go on where a killed process left off; leave a finished one alone.
 
     Args:
@@ -46,6 +46,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path)
         recipe: what to train.
         text: of the recipe, kept in the archive.
         folder: where models land.
+        finish: True to end a run that was begun: its best epoch so far becomes the model.
 
     Raises:
         ConfigError: the data cannot be used, the disk is full, or the loss became NaN.
@@ -58,7 +59,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path)
     if finished(path, stamp):
         return read_result(path)
     net = _net(name, recipe, data, made_from, text, folder)
-    result = train(_heads_job(f"{name}-heads", recipe, data, net, made_from, text, folder))
+    result = train(_heads_job(f"{name}-heads", recipe, data, net, made_from, text, folder), finish)
     net.heads.load_weights(result.path / MODEL_FILE)
     with writing(path, stamp) as inside:
         whole = net.whole()

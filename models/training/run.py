@@ -129,8 +129,12 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     history: dict[str, list[float]] = {}
 
 
-def train(job: Job) -> Result:
+def train(job: Job, finish: bool = False) -> Result:
     """Train a model to its end, or go on where a killed process left off; leave a finished one alone.
+
+    Args:
+        job: what to train.
+        finish: True to end a run that was begun: its best epoch so far becomes the model.
 
     Raises:
         ConfigError: the loss became NaN, the disk is full, or another process trains this model.
@@ -141,7 +145,7 @@ def train(job: Job) -> Result:
         state = _read_state(work, job)
         keras.utils.set_random_seed(job.seed)
         model = job.build()
-        if not _over(state, job):
+        if not (_over(state, job) or (finish and state.best_weights)):
             _restore(model, work, state)
             _fit(model, job, state, work)
         if state.best_weights:
