@@ -1,5 +1,6 @@
 """Localizers: the loss, the nets of the brief, training on kept answers, the report; and composites to train on."""
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -27,8 +28,10 @@ from models.localizer.recipe import LocalizerRecipe, with_flags
 from models.localizer.report import GREEN, RED, TILE_PX, draw_tile, summary
 from models.localizer.training import train_localizer
 from models.training.recipe import find_recipes, read_recipe
+from models.training.run import train
 from models.weights import ASSETS
 from tests.unit.test_localized import annotate, put
+from tests.unit.tiny_training import tiny_job
 
 SIDES = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4)
 
@@ -152,6 +155,22 @@ def test_a_recipe_becomes_a_model_with_its_report_and_a_finished_one_is_left_alo
     ious = [float(boxes.iou(a[None], b[None])[0, 0]) for a, b in zip(answer["box"], data.valid.boxes, strict=True)]
     assert np.mean(ious) == pytest.approx(figures["miou"], abs=1e-4)  # what was saved is what was judged
     assert not train_localizer("tiny", tiny(shapes), "# text", tmp_path / "models").trained
+
+
+def test_a_run_that_was_begun_can_be_ended_with_its_best_epoch(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path, 6)
+
+    def interrupted(epoch: int) -> Any:
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return job.train(epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataclasses.replace(job, train=interrupted))
+    result = train(job, finish=True)
+    assert len(result.history["loss"]) == result.figures["epochs"] == 3
+    assert result.figures["val_loss"] == min(result.history["val_loss"])
+    assert not train(job).trained  # it is finished now
 
 
 def test_pictures_of_the_training_part_are_left_out_of_validation(shapes: Path, tmp_path: Path) -> None:
