@@ -34,7 +34,7 @@ from models.training.curves import plot_history
 from models.training.recipe import fingerprint
 from models.training.run import CURVES_FILE, FIGURES_FILE, HISTORY_FILE, RECIPE_FILE, Job, Result, read_result, train
 
-REPORT_VERSION = "2"
+REPORT_VERSION = "3"
 """Counts up when the archive's content changes, so that old archives are made again."""
 
 
@@ -66,7 +66,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path,
         whole.save(inside / MODEL_FILE)
         (inside / CURVES_FILE).write_bytes(plot_history(result.history, name, result.figures["best_epoch"] - 1))
         figures = result.figures | write_report(whole, data, recipe, name, inside)
-        figures["parameters"] = int(whole.count_params())
+        figures |= {"name": name, "parameters": int(whole.count_params())}
         (inside / RECIPE_FILE).write_text(text)
         (inside / HISTORY_FILE).write_text(json.dumps(result.history, indent=1))
         (inside / FIGURES_FILE).write_text(json.dumps(figures, indent=1))
