@@ -2,10 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from models.training.recipe import find_recipe, find_recipes, read_recipe
+
+if TYPE_CHECKING:  # a command that trains nothing starts without Keras
+    from models.localizer.recipe import LocalizerRecipe
 
 COMPOSITES = Path("build/composites")
 FAMILY = "localizer"
@@ -59,8 +63,21 @@ def _train(options: argparse.Namespace) -> int:
         recipe = with_flags(recipe, data=options.data, valid=valid, epochs=options.epochs)
         result = train_localizer(options.name or path.stem, recipe, path.read_text("utf-8"), folder, options.finish)
         print(f"{result.path}: {'trained' if result.trained else 'finished before'}; see {result.path / 'report.html'}")
+        print(_next(result.path, recipe, result.figures["labels"]))
     _compare(folder)
     return 0
+
+
+def _next(path: Path, recipe: "LocalizerRecipe", labels: list[str]) -> str:
+    """Return the command that converts a finished localizer."""
+    judged = Path(recipe.valid or recipe.data)
+    metric = "" if judged.suffix == ".csv" else f" --metric-data {judged}"
+    taken = Path(recipe.data)
+    pictures = taken.parent if taken.suffix == ".csv" else taken / "images"
+    return (
+        f"next: python -m converters convert {path / 'model.keras'} --task localize --name {path.name} "
+        f"--labels {','.join(labels)} --fit {recipe.fit} --calibrate {pictures}{metric}"
+    )
 
 
 def _compare(folder: Path) -> None:
