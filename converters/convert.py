@@ -37,11 +37,12 @@ Say = Callable[[str], None]
 REPORT_SUFFIX = ".report"
 """The report of a model lies beside its bundles, in a folder named after both."""
 
-ATTEMPTS = 8
-"""More remedies than that cost minutes and never helped a model measured."""
+ATTEMPTS = 9
+"""As many as the ladder of `converters.remedy` has steps."""
 
 _LOCK = ".converting"
 _NAMED_LAYERS = 3
+_DECODING_TASKS = ("detect", "localize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
             return attempts, None, staged
         layers = layers or made.layers
         tried.append((settings, outcome.quality))
-        following = next_settings(variant, tried, layers)
+        following = next_settings(variant, tried, layers, recipe.task in _DECODING_TASKS)
         if following is None:
             return attempts, None, staged
         settings = following

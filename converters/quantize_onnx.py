@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from converters.fit_onnx import fit_convolutions
+from converters.layers import Node, named
 from converters.load import ConversionError, Tensor
-from converters.recipe import ALL, Settings
+from converters.recipe import Settings
 from converters.rounding import LEVELS
 from converters.to_onnx import _check, _first_line, canonical
 
@@ -42,7 +43,7 @@ def quantize(
             take; `u8s8` has unsigned ones, which are faster on x86.
         names: of the inputs.
         samples: to calibrate: one array for each of `names`, as on the device.
-        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or `ALL`.
+        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or what stands for some.
 
     Raises:
         ConversionError: the quantiser cannot do it.
@@ -57,9 +58,7 @@ def quantize(
         raise ConversionError(f"{kind}: want samples to calibrate with, got none; give --calibrate")
     try:
         prepared = prepare(model)
-        if ALL in settings.float_layers:
-            settings = replace(settings, float_layers=tuple(node.name for node in prepared.graph.node))
-        _refuse_unknown(prepared, settings.float_layers)
+        settings = replace(settings, float_layers=named(settings.float_layers, _nodes(prepared)))
         fit_convolutions(prepared, names, samples, settings.float_layers, _EXACT)
         quantized = with_pairs(prepared, kind, names, samples, settings)
         _store_in_8_bits(quantized, settings.float_layers)
@@ -187,10 +186,13 @@ def failures() -> tuple[type[Exception], ...]:
     )  # fmt: skip
 
 
-def _refuse_unknown(model: Any, layers: Sequence[str]) -> None:
-    unknown = sorted(set(layers) - {node.name for node in model.graph.node})
-    if unknown:
-        raise ConversionError(f"float layers: want names of this model's nodes, got '{unknown[0]}'; measure them anew")
+def _nodes(model: Any) -> list[Node]:
+    return [
+        Node(node.name, tuple(node.input), tuple(node.output), node.op_type in _WEIGHTED) for node in model.graph.node
+    ]
+
+
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU")
 
 
 def _io_names(model: Any) -> dict[str, str]:
@@ -198,7 +200,10 @@ def _io_names(model: Any) -> dict[str, str]:
 
 
 def _store_in_8_bits(model: Any, layers: Sequence[str]) -> None:
-    """Store the large weights of convolutions that stayed in float as int8, with a node that turns them to float."""
+    """Store the large weights of convolutions that stayed in float as int8, with nodes that turn them to float.
+
+    Cast and Mul, which ONNX Runtime works out once at load, and not DequantizeLinear, which it does in every run.
+    """
     import onnx
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -218,10 +223,10 @@ def _store_in_8_bits(model: Any, layers: Sequence[str]) -> None:
         scale = np.where(scale > 0, scale, 1).astype(np.float32)
         along = scale.reshape([-1, *[1] * (weights.ndim - 1)])
         stored = np.clip(np.rint(weights / along), -LEVELS, LEVELS).astype(np.int8)
-        parts = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
-        values = [stored, scale, np.zeros(len(scale), np.int8)]
-        model.graph.initializer.extend(onnx.numpy_helper.from_array(v, p) for v, p in zip(values, parts, strict=True))
-        made.append(onnx.helper.make_node("DequantizeLinear", parts, [f"{name}_float"], axis=0))
+        parts = {f"{name}_int8": stored, f"{name}_scale": along}
+        model.graph.initializer.extend(onnx.numpy_helper.from_array(value, part) for part, value in parts.items())
+        made.append(onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=_FLOAT))
+        made.append(onnx.helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [f"{name}_float"]))
         node.input[1] = f"{name}_float"
     for number, node in enumerate(made):
         model.graph.node.insert(number, node)

@@ -84,6 +84,9 @@ VARIANTS: dict[VariantName, Variant] = {
 ALL = "*"
 """Stands for all layers in `Settings.float_layers`."""
 
+DECODING = "decoding"
+"""Stands there for what comes behind the last convolutions and dense layers: a detector's raw heads stay in int8."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -93,7 +96,8 @@ class Settings:
         ranges: how the range of each activation is found from the calibration inputs: the smallest and largest
             value, the 0.005th and 99.995th percentile, or a moving average of each input's smallest and largest.
         wide: True for int16 activations.
-        float_layers: layers that stay in float, worst first, by the names of `converters.layers`; or `ALL` alone.
+        float_layers: layers that stay in float, worst first, by the names of `converters.layers`; or `ALL` or
+            `DECODING` alone.
     """
 
     ranges: Literal["minmax", "percentile", "average"] = "minmax"
@@ -105,8 +109,10 @@ class Settings:
         """Say it for a person and for the bundle: "percentile ranges, int16 activations, 3 layers in float"."""
         parts = [f"{self.ranges} ranges"]
         parts += ["int16 activations"] if self.wide else []
-        count = "all" if ALL in self.float_layers else len(self.float_layers)
-        parts += [f"{count} layers in float"] if self.float_layers else []
+        if DECODING in self.float_layers:
+            parts.append("decoding in float")
+        elif self.float_layers:
+            parts.append(f"{'all' if ALL in self.float_layers else len(self.float_layers)} layers in float")
         return ", ".join(parts)
 
 

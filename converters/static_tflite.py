@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.job import tell
+from converters.layers import Node
 from converters.rounding import F64, LEVELS, fit_rows
 from converters.tflite_file import (
     Array,
@@ -151,10 +152,19 @@ def quantize(content: bytes, float_layers: Sequence[str]) -> bytes:
     return bytes(mlir_quantize(content, denylisted_nodes=list(float_layers) or None))
 
 
-def layer_names(content: bytes) -> list[str]:
-    """List the names of a file's layers, in the order of the graph."""
+def nodes(content: bytes) -> list[Node]:
+    """List a file's operators in order, named by their first outputs as TensorFlow's quantiser does."""
     model = unpack(content)
-    return [tensor_name(model, op.outputs[0]) for op in model.subgraphs[0].operators]
+    weighted = {layer.place for layer in kernels(model)}
+    return [
+        Node(
+            tensor_name(model, operator.outputs[0]),
+            tuple(int(index) for index in operator.inputs),
+            tuple(int(index) for index in operator.outputs),
+            place in weighted,
+        )
+        for place, operator in enumerate(model.subgraphs[0].operators)
+    ]
 
 
 def _fit(layer: Kernel, weights: Array, second: F64, mean: F64) -> tuple[Array, F64]:

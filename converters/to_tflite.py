@@ -8,13 +8,14 @@ that answer NaN; with the variables in the module it takes three times as long f
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from converters.layers import named
 from converters.load import ConversionError, Tensor
-from converters.recipe import ALL, Kind, Settings
+from converters.recipe import Kind, Settings
 from converters.static_tflite import (
     Moments,
     fit_weights,
-    layer_names,
     measure,
+    nodes,
     put_weights,
     quantize,
     store_in_8_bits,
@@ -121,10 +122,7 @@ def _converter(traced: Traced) -> Any:
 
 
 def _int8(content: bytes, moments: Moments, float_layers: Sequence[str]) -> bytes:
-    float_layers = layer_names(content) if ALL in float_layers else float_layers
-    unknown = sorted(set(float_layers) - set(layer_names(content)))
-    if unknown:
-        raise ConversionError(f"float layers: want names of this model's layers, got '{unknown[0]}'; measure them anew")
+    float_layers = named(float_layers, nodes(content))
     return store_in_8_bits(quantize(fit_weights(content, moments, float_layers), float_layers))
 
 

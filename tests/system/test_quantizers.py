@@ -12,7 +12,7 @@ pytest.importorskip("tf2onnx")
 from converters.layers import onnx_layer_errors, tflite_layer_errors
 from converters.load import ConversionError, Loaded, Origin
 from converters.quantize_onnx import quantize, to_float16
-from converters.recipe import Settings
+from converters.recipe import DECODING, Settings
 from converters.rounding import LEVELS, fit_rows
 from converters.to_onnx import to_onnx
 from converters.to_tflite import to_tflite
@@ -112,6 +112,36 @@ def test_onnx_int8_stays_close_to_keras(pair, kind, settings, limit):
     content = quantize(model, kind, [spec.name for spec in traced.inputs], samples, settings)
     assert error(run_onnx(content, traced, samples), want) < limit
     assert b"QuantizeLinear" in content
+
+
+def boxes_decoded_inside():
+    """Return a model that makes of its raw head one box in hundreds of pixels and one score in 0..1, side by side."""
+    import keras
+
+    keras.utils.set_random_seed(2)
+    image = keras.Input((12, 12, 3), name="image")
+    raw = keras.layers.Conv2D(16, 3, activation="relu6")(image)
+    raw = keras.layers.Dense(5, name="head")(keras.layers.GlobalAveragePooling2D()(raw))
+    box = keras.layers.Rescaling(300, offset=300)(raw[:, :4])
+    return keras.Model(image, keras.layers.Concatenate(name="found")([box, keras.ops.sigmoid(raw[:, 4:])]))
+
+
+@pytest.mark.parametrize("runtime", ["tflite", "onnx"])
+def test_decoding_in_float_saves_the_scores_beside_boxes(runtime):
+    model = loaded(boxes_decoded_inside())
+    traced, _ = trace(model, Input())
+    rng = np.random.default_rng(0)
+    samples = [[rng.normal(size=(1, 12, 12, 3)).astype(np.float32)] for _ in range(24)]
+    want = np.stack([reference(model, traced, sample)[0] for sample in samples])[..., 4]
+    off = []
+    for settings in (Settings(), Settings(float_layers=(DECODING,))):
+        if runtime == "tflite":
+            got = run_tflite(to_tflite(traced, "int8", samples, settings), traced, samples)
+        else:
+            got = run_onnx(quantize(to_onnx(traced), "int8", ["image"], samples, settings), traced, samples)
+        off.append(np.abs(np.stack(got)[..., 4] - want).max())
+    assert off[0] > 0.2, "one step of a range of hundreds of pixels is more than a score"
+    assert off[1] < 0.02
 
 
 def test_float16_onnx_is_half_as_large_and_close(pair):

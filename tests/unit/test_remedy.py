@@ -1,6 +1,8 @@
 import pytest
 
-from converters.recipe import ALL, VARIANTS, Settings
+from converters.layers import Node, named
+from converters.load import ConversionError
+from converters.recipe import ALL, DECODING, VARIANTS, Settings
 from converters.record import LayerError
 from converters.remedy import RANGES, STEPS, next_settings
 
@@ -22,9 +24,11 @@ def test_the_ladder_is_ranges_then_worst_layers_with_the_best_ranges():
     made = climb(INT8, lambda settings: quality[settings.ranges])
     assert made[:3] == list(RANGES)
     assert {settings.ranges for settings in made[3:]} == {"percentile"}
-    assert [len(settings.float_layers) for settings in made[3:-1]] == [*STEPS]
+    assert [len(settings.float_layers) for settings in made[3:-2]] == [*STEPS]
+    assert made[-2].wide
+    assert not made[-2].float_layers
     assert made[-1].float_layers == (ALL,)
-    assert made[3].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
+    assert made[4].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
 
 
 def test_the_same_record_gives_the_same_next_step():
@@ -34,7 +38,7 @@ def test_the_same_record_gives_the_same_next_step():
 
 
 def test_without_layers_there_are_ranges_and_then_all_in_float():
-    assert climb(INT8, lambda _: 0.5, ()) == [*RANGES, Settings(float_layers=(ALL,))]
+    assert climb(INT8, lambda _: 0.5, ()) == [*RANGES, Settings(wide=True), Settings(float_layers=(ALL,))]
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 32])
@@ -49,10 +53,32 @@ def test_where_a_recipe_begins_on_top_the_rest_of_the_ladder_follows():
     assert next_settings(INT8, begun, ()) == RANGES[0]
 
 
-def test_onnx_climbs_the_same_ladder():
-    assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == climb(INT8, lambda _: 0.5)
+def test_onnx_climbs_the_same_ladder_but_for_int16_activations():
+    tflite = [settings for settings in climb(INT8, lambda _: 0.5) if not settings.wide]
+    assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == tflite
 
 
 @pytest.mark.parametrize("name", ["fp32-tflite", "dynamic-tflite", "int16x8-tflite"])
 def test_variants_without_choices_are_tried_once(name):
     assert climb(VARIANTS[name], lambda _: 0.5) == [Settings()]
+
+
+def test_a_model_of_boxes_keeps_its_decoding_in_float_before_other_layers():
+    tried = [(settings, 0.5) for settings in RANGES]
+    assert next_settings(INT8, tried, LAYERS, decodes=True).float_layers == (DECODING,)
+    assert len(next_settings(INT8, tried, LAYERS).float_layers) == STEPS[0]
+
+
+def test_decoding_is_what_no_layer_with_weights_comes_after():
+    nodes = [
+        Node("first", ("image",), ("a",), True),
+        Node("relu", ("a",), ("b",), False),
+        Node("head", ("b",), ("c",), True),
+        Node("other head", ("b",), ("d",), True),
+        Node("exp", ("c",), ("e",), False),
+        Node("boxes", ("e", "d"), ("f",), False),
+    ]
+    assert named((DECODING,), nodes) == ("exp", "boxes")
+    assert named((ALL,), nodes) == tuple(node.name for node in nodes)
+    with pytest.raises(ConversionError, match="'nose'"):
+        named(("nose",), nodes)
