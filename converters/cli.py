@@ -8,7 +8,7 @@ from typing import get_args
 
 from converters.convert import ATTEMPTS, How, bundle_folder, convert_recipe
 from converters.facts import facts_of
-from converters.flags import CALIBRATING, origin_of, recipe_of
+from converters.flags import CALIBRATING, judged_by, origin_of, recipe_of
 from converters.inspect import describe
 from converters.job import MEGABYTES, SECONDS, Limits, run_limited
 from converters.load import Origin
@@ -88,27 +88,40 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--attempts", type=int, default=ATTEMPTS, metavar="N", help="to quantise well (default: %(default)s; 1 = plain)"
     )
     _add_common(convert)
-    model = convert.add_argument_group("for a model without a recipe")
-    add = model.add_argument
-    add("--calibrate", type=Path, metavar="PATH", help="folder, video or .npz to calibrate and to compare with")
-    add("--calibration-count", type=int, default=CALIBRATING, metavar="N", help="at most (default: %(default)s)")
+    add = convert.add_argument_group("judging").add_argument
     add("--metric-data", type=Path, metavar="PATH", help="labelled examples to judge the task with")
-    add("--task", choices=get_args(Task), help="what the device uses it for (default: guessed from the model)")
     add("--target", choices=sorted(TARGETS), default="", help="board: which variants, and what must load them")
-    add("--max-drop", type=float, default=0.01, metavar="X", help="largest fall of the metric (default: %(default)s)")
-    add("--min-agreement", type=float, default=0.0, metavar="X", help="with Keras (default: reported only)")
-    add("--name", default="", help="first part of the bundles' names (default: the file's)")
-    add("--labels", default="", metavar="FILE", help="class names, one a line, or words with commas between")
-    add("--size", type=_size, metavar="HxW", help="of the pictures, where the model takes any")
-    add("--fit", choices=("letterbox", "stretch"), help="how a picture fits (default: letterbox to detect)")
-    add("--color", choices=("rgb", "bgr"), default="rgb", help="order the model wants (default: %(default)s)")
-    add("--mean", type=_numbers, default=(0.0,), metavar="R,G,B", help="subtracted from a pixel of 0..255")
-    add("--std", type=_numbers, default=(1.0,), metavar="R,G,B", help="then divided by")
-    add("--input", choices=("uint8", "float32"), default="uint8", help="type of picture inputs (default: %(default)s)")
-    add("--decoder", default="", metavar="NAME", help="of edge.decode, for task detect")
-    add("--metric", choices=("manhattan", "cosine"), default="manhattan", help="distance of embeddings")
-    add("--threshold", type=float, default=0.5, metavar="P", help="same from here on, for task pair")
-    add("--seed", type=int, default=0, help="chooses the calibration examples (default: %(default)s)")
+    add("--max-drop", type=float, metavar="X", help="largest fall of the metric (default: the recipe's, or 0.01)")
+    add("--min-agreement", type=float, metavar="X", help="with Keras (default: the recipe's, or reported only)")
+    model = convert.add_argument_group("for a model without a recipe")
+    convert.set_defaults(model_flags=_add_model_flags(model))
+
+
+def _add_model_flags(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    """Add the flags whose answers a recipe has in it, and return them."""
+    add = group.add_argument
+    return [
+        add("--calibrate", type=Path, metavar="PATH", help="folder, video or .npz to calibrate and to compare with"),
+        add("--calibration-count", type=int, default=CALIBRATING, metavar="N", help="at most (default: %(default)s)"),
+        add("--task", choices=get_args(Task), help="what the device uses it for (default: guessed from the model)"),
+        add("--name", default="", help="first part of the bundles' names (default: the file's)"),
+        add("--labels", default="", metavar="FILE", help="class names, one a line, or words with commas between"),
+        add("--size", type=_size, metavar="HxW", help="of the pictures, where the model takes any"),
+        add("--fit", choices=("letterbox", "stretch"), help="how a picture fits (default: letterbox to detect)"),
+        add("--color", choices=("rgb", "bgr"), default="rgb", help="order the model wants (default: %(default)s)"),
+        add("--mean", type=_numbers, default=(0.0,), metavar="R,G,B", help="subtracted from a pixel of 0..255"),
+        add("--std", type=_numbers, default=(1.0,), metavar="R,G,B", help="then divided by"),
+        add(
+            "--input",
+            choices=("uint8", "float32"),
+            default="uint8",
+            help="type of picture inputs (default: %(default)s)",
+        ),
+        add("--decoder", default="", metavar="NAME", help="of edge.decode, for task detect"),
+        add("--metric", choices=("manhattan", "cosine"), default="manhattan", help="distance of embeddings"),
+        add("--threshold", type=float, default=0.5, metavar="P", help="same from here on, for task pair"),
+        add("--seed", type=int, default=0, help="chooses the calibration examples (default: %(default)s)"),
+    ]
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -177,10 +190,16 @@ def _work(options: argparse.Namespace) -> list[tuple[Recipe, Origin, Path]]:
         if not options.task:
             _say(f"{recipe.stem}: task '{recipe.task}', guessed from the model; if it is another, say so with --task")
         return [(recipe, origin, Path())]
+    for flag in options.model_flags:
+        if getattr(options, flag.dest) != flag.default:
+            raise ConfigError(
+                f"{flag.option_strings[0]}: want it with a model, got a recipe, which says it; change that"
+            )
     paths = [find_recipe(name) for name in options.models] or sorted(RECIPES.glob("*.toml"))
     if not paths:
         raise ConfigError(f"recipes {RECIPES}: want at least one .toml file, got none; add one")
-    return [(recipe, recipe_origin(recipe, path), path.parent) for path in paths for recipe in [read_recipe(path)]]
+    recipes = [judged_by(read_recipe(path), options) for path in paths]
+    return [(recipe, recipe_origin(recipe, path), path.parent) for recipe, path in zip(recipes, paths, strict=True)]
 
 
 def recipe_origin(recipe: Recipe, path: Path) -> Origin:

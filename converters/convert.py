@@ -22,6 +22,7 @@ from converters.evidence import write_evidence
 from converters.job import DEFAULT_LIMITS, Limits, run_limited
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
+from converters.plots import shorten
 from converters.recipe import Recipe, Settings, Variant, choose_variants
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
@@ -135,7 +136,7 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
         return 0
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
         bench = Path(temporary)
-        workshop = _study(recipe, origin, base, current, any(v.calibrated for v in todo), bench, how)
+        workshop = _study(recipe, origin, base, current, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
     _report(workshop, made, folder)
     return sum(record.status == "failed" for record in made)
@@ -189,7 +190,7 @@ def _convert_variant(workshop: _Workshop, variant: Variant, folder: Path) -> Var
 def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome | None, Path]:
     """Make attempts until one passes or none is left to try."""
     recipe, name = workshop.recipe, workshop.recipe.bundle_name(variant)
-    settings = Settings() if variant.calibrated else None
+    settings = (recipe.variants[variant.name].settings or Settings()) if variant.calibrated else None
     attempts: list[Attempt] = []
     tried: list[tuple[Settings, float]] = []
     layers: tuple[LayerError, ...] = ()
@@ -244,7 +245,7 @@ def _reason(attempts: list[Attempt]) -> str:
     words = first.complaint
     layers = next((made.layers for made in attempts if made.layers), ())
     if layers:
-        named = ", ".join(f"{layer.layer} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
+        named = ", ".join(f"{shorten(layer.layer)} ({layer.op}, {layer.error:.2f})" for layer in layers[:_NAMED_LAYERS])
         words += f"; worst layers: {named}"
     if len(attempts) > 1:
         words += f"; {len(attempts) - 1} remedies tried, none was enough"

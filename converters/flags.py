@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from converters.facts import Facts
 from converters.load import Origin
 from converters.recipe import (
@@ -73,7 +75,6 @@ def recipe_of(options: argparse.Namespace, facts: Facts) -> Recipe:
         preprocess=preprocess,
         calibration=(calibrating,) if data else (),
         parity=(Pictures(source=data, count=JUDGING, at_most=True, seed=options.seed),) if data else (),
-        metric=str(options.metric_data.resolve()) if options.metric_data else "",
         imports=tuple(str(file) for file in options.imports),
         trust=options.trust,
         labels=_labels(options.labels),
@@ -81,12 +82,21 @@ def recipe_of(options: argparse.Namespace, facts: Facts) -> Recipe:
         decoder=Decoder(name=options.decoder) if options.decoder else None,
         embedding=Embedding(metric=options.metric) if task == "embed" else None,
         threshold=options.threshold,
-        target=options.target,
-        max_drop=options.max_drop,
-        min_agreement=options.min_agreement,
     )
     check_recipe(recipe, options.models[0])
-    return recipe
+    return judged_by(recipe, options)
+
+
+def judged_by(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """Return a recipe whose limits and judging data are those of the flags that were given."""
+    if options.metric_data:
+        recipe = replace(recipe, metric=str(options.metric_data.resolve()))
+    if options.max_drop is not None:
+        variants = {name: replace(rules, max_drop=None) for name, rules in recipe.variants.items()}
+        recipe = replace(recipe, max_drop=options.max_drop, variants=variants)
+    if options.min_agreement is not None:
+        recipe = replace(recipe, min_agreement=options.min_agreement)
+    return replace(recipe, target=options.target) if options.target else recipe
 
 
 def guess_task(facts: Facts) -> Task:

@@ -11,9 +11,11 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -21,7 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 from tqdm import tqdm
 
 from converters.load import ConversionError
-from converters.quiet import hush_tensorflow
+from converters.quiet import hush_tensorflow, quiet
 from edge.errors import EdgeError
 
 P = ParamSpec("P")
@@ -105,10 +107,12 @@ def run_limited(function: Callable[P, R], limits: Limits, what: str, *args: P.ar
 
 
 def _context() -> Any:
-    """Return the way to start children, the server's imports set before it starts."""
+    """Return the way to start children; the server that forks them runs afterwards, its chatter thrown away."""
     context = multiprocessing.get_context("forkserver")
     hush_tensorflow()
     context.set_forkserver_preload(_PRELOADED)
+    with quiet():
+        forkserver.ensure_running()
     return context
 
 
@@ -167,6 +171,7 @@ class _Bar:
     """A progress bar on a terminal, from the second second on."""
 
     def __init__(self, what: str) -> None:
+        tqdm.set_lock(threading.RLock())  # its own is one of multiprocessing, which warns of itself at the end
         self._bar: Any = tqdm(
             desc=what, leave=False, delay=2, disable=None, bar_format="{desc} {bar:24} {elapsed} {postfix}"
         )

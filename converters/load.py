@@ -218,11 +218,16 @@ def module_files(reference: str) -> list[Path]:
 
 
 def _module_file(module: str) -> Path | None:
-    try:
-        found = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    """Find a module's file by the folders it lies in: `find_spec` of a.b.c would run a.b."""
+    top, *rest = module.split(".")
+    found = importlib.util.find_spec(top)
+    if found is None or not found.origin or not found.has_location:
         return None
-    return Path(found.origin) if found is not None and found.origin and found.has_location else None
+    if not rest:
+        return Path(found.origin)
+    folders = [Path(folder, *rest[:-1]) for folder in found.submodule_search_locations or ()]
+    files = [folder / name for folder in folders for name in (f"{rest[-1]}.py", f"{rest[-1]}/__init__.py")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def resolve(reference: str) -> Any:

@@ -63,7 +63,7 @@ def manifest_for(study: Study, names: Names, variant: Variant, facts: FileFacts,
         weights=tuple(asset_weights(name) for name in recipe.weights),
         recipe_sha256=stamp,
         settings=settings,
-        calibration=study.calibrated_by if variant.calibrated else None,
+        calibration=study.calibrated_by if variant.fitted else None,
         versions=tool_versions(variant),
     )
     return Manifest(

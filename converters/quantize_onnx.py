@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from converters.fit_onnx import fit_convolutions
 from converters.load import ConversionError, Tensor
-from converters.recipe import Settings
+from converters.recipe import ALL, Settings
 from converters.rounding import LEVELS
 from converters.to_onnx import _check, _first_line, canonical
 
@@ -41,7 +42,7 @@ def quantize(
             take; `u8s8` has unsigned ones, which are faster on x86.
         names: of the inputs.
         samples: to calibrate: one array for each of `names`, as on the device.
-        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`.
+        settings: how to quantise; `float_layers` are names of nodes in `prepare(model)`, or `ALL`.
 
     Raises:
         ConversionError: the quantiser cannot do it.
@@ -56,6 +57,8 @@ def quantize(
         raise ConversionError(f"{kind}: want samples to calibrate with, got none; give --calibrate")
     try:
         prepared = prepare(model)
+        if ALL in settings.float_layers:
+            settings = replace(settings, float_layers=tuple(node.name for node in prepared.graph.node))
         _refuse_unknown(prepared, settings.float_layers)
         fit_convolutions(prepared, names, samples, settings.float_layers, _EXACT)
         quantized = with_pairs(prepared, kind, names, samples, settings)
@@ -119,6 +122,13 @@ def to_float16(model: bytes) -> bytes:
     from onnxconverter_common import float16
 
     source = onnx.load_from_string(model)
+    forks = sorted({node.op_type for node in source.graph.node if node.op_type in _FORKS})
+    if forks:
+        raise ConversionError(
+            f"float16: want a graph without branches and loops, got {' and '.join(forks)} (suppression of boxes or a "
+            "recurrent layer), which onnxconverter-common cannot convert; take float32"
+        )
+    _unshare(source)
     to_float = {node.name for node in source.graph.node if node.op_type == "Cast" and _target(node).i == _FLOAT}
     try:
         made = float16.convert_float_to_float16(
@@ -132,6 +142,26 @@ def to_float16(model: bytes) -> bytes:
     except failures() as error:
         raise ConversionError(f"onnxconverter-common: want a float16 graph, got '{_first_line(error)}'") from error
     return bytes(made.SerializeToString(deterministic=True))
+
+
+_FORKS = ("If", "Loop", "Scan")
+
+
+def _unshare(model: Any) -> None:
+    """Give each node constants of its own: one that a float16 and a float32 node share would get one type for both."""
+    import onnx
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == _FLOAT}
+    seen: set[str] = set()
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in constants and name in seen:
+                own = onnx.TensorProto()
+                own.CopyFrom(constants[name])
+                own.name = f"{name}_{node.name}_{index}"
+                model.graph.initializer.append(own)
+                node.input[index] = own.name
+            seen.add(name)
 
 
 _UNSAFE = ["ReduceSumSquare", "ReduceL2", "ReduceSum"]
@@ -168,7 +198,10 @@ def _io_names(model: Any) -> dict[str, str]:
 
 
 def _store_in_8_bits(model: Any, layers: Sequence[str]) -> None:
-    """Store the large weights of convolutions that stayed in float as int8, with a node that turns them to float."""
+    """Store the large weights of convolutions that stayed in float as int8, with nodes that turn them to float.
+
+    Cast and Mul, which ONNX Runtime works out once at load, and not DequantizeLinear, which it does in every run.
+    """
     import onnx
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -188,10 +221,10 @@ def _store_in_8_bits(model: Any, layers: Sequence[str]) -> None:
         scale = np.where(scale > 0, scale, 1).astype(np.float32)
         along = scale.reshape([-1, *[1] * (weights.ndim - 1)])
         stored = np.clip(np.rint(weights / along), -LEVELS, LEVELS).astype(np.int8)
-        parts = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
-        values = [stored, scale, np.zeros(len(scale), np.int8)]
-        model.graph.initializer.extend(onnx.numpy_helper.from_array(v, p) for v, p in zip(values, parts, strict=True))
-        made.append(onnx.helper.make_node("DequantizeLinear", parts, [f"{name}_float"], axis=0))
+        parts = {f"{name}_int8": stored, f"{name}_scale": along}
+        model.graph.initializer.extend(onnx.numpy_helper.from_array(value, part) for part, value in parts.items())
+        made.append(onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=_FLOAT))
+        made.append(onnx.helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [f"{name}_float"]))
         node.input[1] = f"{name}_float"
     for number, node in enumerate(made):
         model.graph.node.insert(number, node)

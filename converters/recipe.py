@@ -56,8 +56,13 @@ class Variant:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the quantiser must see pictures."""
+        """Whether the quantiser must see examples."""
         return self.kind in ("int8", "u8s8", "int16x8")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether examples make it better: its weights are rounded so that the sums over them change least."""
+        return self.calibrated or self.kind == "dynamic"
 
 
 VARIANTS: dict[VariantName, Variant] = {
@@ -76,6 +81,10 @@ VARIANTS: dict[VariantName, Variant] = {
 }
 
 
+ALL = "*"
+"""Stands for all layers in `Settings.float_layers`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the quantiser is set in one attempt at a calibrated variant.
@@ -84,7 +93,7 @@ class Settings:
         ranges: how the range of each activation is found from the calibration inputs: the smallest and largest
             value, the 0.005th and 99.995th percentile, or a moving average of each input's smallest and largest.
         wide: True for int16 activations.
-        float_layers: layers that stay in float, worst first, by the names of `converters.layers`.
+        float_layers: layers that stay in float, worst first, by the names of `converters.layers`; or `ALL` alone.
     """
 
     ranges: Literal["minmax", "percentile", "average"] = "minmax"
@@ -96,7 +105,8 @@ class Settings:
         """Say it for a person and for the bundle: "percentile ranges, int16 activations, 3 layers in float"."""
         parts = [f"{self.ranges} ranges"]
         parts += ["int16 activations"] if self.wide else []
-        parts += [f"{len(self.float_layers)} layers in float"] if self.float_layers else []
+        count = "all" if ALL in self.float_layers else len(self.float_layers)
+        parts += [f"{count} layers in float"] if self.float_layers else []
         return ", ".join(parts)
 
 
@@ -142,12 +152,15 @@ class Rules(_Part, frozen=True):
     Attributes:
         cosine_min: smallest cosine between an output of the packed model and of Keras, over the parity examples.
         max_drop: largest fall of the task's metric, see `converters.tasks`; None = the recipe's own.
+        settings: what the first attempt at a calibrated variant is made with, where an earlier conversion found out
+            what it needs; None = begin with what is fastest on the device.
         optional: True where failing is expected, and no reason to end the command with an error.
         preferred: True for the variant that a device takes by itself when it has this runtime.
     """
 
     cosine_min: float
     max_drop: float | None = None
+    settings: Settings | None = None
     optional: bool = False
     preferred: bool = False
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from converters.recipe import Settings, Variant
+from converters.recipe import ALL, Settings, Variant
 from converters.record import LayerError
 
 RANGES = (Settings(), Settings("percentile"), Settings("average"))
@@ -21,9 +21,9 @@ def next_settings(
     """Choose how to quantise in the next attempt.
 
     Ranges come first, because the file stays as fast as it was. Then layers are left in float, the worst first: their
-    weights stay in 8 bits, so that the file does not grow, but they run as slowly as in float. At the end all of them
-    do: a file of float32's speed and int8's size. int16 activations are no step of the ladder, but a
-    variant: they have no fast kernels, and some operators overflow.
+    weights stay in 8 bits, so that the file does not grow, but they run as slowly as in float. Then TFLite tries int16
+    activations, the last all-integer form: late, as they have no fast kernels and some operators overflow. At the end
+    all layers stay in float: a file of float32's speed and int8's size.
 
     Args:
         variant: what is made.
@@ -40,8 +40,8 @@ def next_settings(
         if settings not in done:
             return settings
     best, _ = max(((settings, good) for settings, good in tried if settings in RANGES), key=lambda pair: pair[1])
-    for count in (*(step for step in STEPS if step < len(layers)), len(layers)):
-        settings = replace(best, float_layers=tuple(layer.layer for layer in layers[:count]))
-        if count and settings not in done:
-            return settings
-    return None
+    worst = [tuple(layer.layer for layer in layers[:count]) for count in STEPS if count < len(layers)]
+    steps = [replace(best, float_layers=kept) for kept in worst]
+    steps += [replace(best, wide=True)] if variant.runtime == "tflite" else []
+    steps.append(replace(best, float_layers=(ALL,)))
+    return next((settings for settings in steps if settings not in done), None)

@@ -188,7 +188,7 @@ def _why_not(record: Record, name: str) -> str:
 
 
 def _calibrated(variant: VariantRecord) -> bool:
-    return any(known.name == variant.name and known.calibrated for known in VARIANTS.values())
+    return any(known.name == variant.name and known.fitted for known in VARIANTS.values())
 
 
 def _ordered(variants: Sequence[VariantRecord]) -> tuple[VariantRecord, ...]:

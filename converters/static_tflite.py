@@ -5,6 +5,7 @@ overwrites in place. Here it prepares the file, and ranges are measured by ours;
 """
 
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,38 @@ def fit_weights(content: bytes, moments: Moments, exact: Collection[str] = ()) -
             model.buffers[key].data = np.frombuffer(rounded.astype(np.float32).tobytes(), np.uint8)
         _shift_bias(model, layer.operator, shifts[key])
     return pack(model)
+
+
+def put_weights(dynamic: bytes, fitted: bytes) -> bytes:
+    """Put fitted weights and biases into a dynamic-range file, whose own weights were rounded one by one.
+
+    Args:
+        dynamic: as TensorFlow's converter gives it.
+        fitted: from `fit_weights`, of the same model.
+    """
+    source, model = unpack(fitted), unpack(dynamic)
+    layers = {layer.name: layer for layer in kernels(source)}
+    tensors, int8 = model.subgraphs[0].tensors, schema().TensorType.INT8
+    for operator in model.subgraphs[0].operators:
+        layer = layers.get(tensor_name(model, operator.outputs[0]))
+        if layer is None or tensors[operator.inputs[1]].type != int8:
+            continue
+        stored = tensors[operator.inputs[1]]
+        weights = constant(source, layer.operator.inputs[1])
+        if weights is None or weights.shape != shape_of(stored):
+            continue
+        scale = np.asarray(stored.quantization.scale, np.float32)
+        axis = int(stored.quantization.quantizedDimension) if len(scale) > 1 else 0
+        along = scale.reshape([-1 if n == axis else 1 for n in range(weights.ndim)])
+        stored.buffer = add_constant(model, np.clip(np.rint(weights / along), -LEVELS, LEVELS).astype(np.int8))
+        if len(operator.inputs) > 2 and len(layer.operator.inputs) > 2:
+            bias = constant(source, layer.operator.inputs[2])
+            if bias is not None and constant(model, operator.inputs[2]) is not None:
+                own = copy(tensors[operator.inputs[2]])
+                own.buffer = add_constant(model, bias)
+                tensors.append(own)
+                operator.inputs = [*operator.inputs[:2], len(tensors) - 1, *operator.inputs[3:]]
+    return pack(_without_unused(model))
 
 
 def quantize(content: bytes, float_layers: Sequence[str]) -> bytes:

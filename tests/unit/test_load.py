@@ -1,5 +1,7 @@
 """What is said of files that are no model, before any of the large packages is needed."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from converters.load import ConversionError, Origin, origin_sha256
 from converters.modelfile import ModelFile, read_model_file
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_missing_empty_and_strange_files(tmp_path: Path) -> None:
@@ -58,3 +62,14 @@ def test_the_hash_follows_the_file_the_arguments_and_the_imports(tmp_path: Path)
     assert len({first, origin_sha256(Origin(str(file), {"a": 1})), origin_sha256(Origin(str(file), {}, (own,)))}) == 3
     file.write_bytes(b"two")
     assert origin_sha256(Origin(str(file))) != first
+
+
+def test_the_files_of_a_function_are_found_without_running_them() -> None:
+    code = (
+        "import sys; from converters.load import module_files; "
+        "print(*[file.stem for file in module_files('models.embedder:mobilenet_v2')]); "
+        "assert 'keras' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert {"embedder", "mobilenet", "pixels", "weights"} <= set(done.stdout.split())

@@ -1,6 +1,6 @@
 import pytest
 
-from converters.recipe import VARIANTS, Settings
+from converters.recipe import ALL, VARIANTS, Settings
 from converters.record import LayerError
 from converters.remedy import RANGES, STEPS, next_settings
 
@@ -22,7 +22,10 @@ def test_the_ladder_is_ranges_then_worst_layers_with_the_best_ranges():
     made = climb(INT8, lambda settings: quality[settings.ranges])
     assert made[:3] == list(RANGES)
     assert {settings.ranges for settings in made[3:]} == {"percentile"}
-    assert [len(settings.float_layers) for settings in made[3:]] == [*STEPS, len(LAYERS)]
+    assert [len(settings.float_layers) for settings in made[3:-2]] == [*STEPS]
+    assert made[-2].wide
+    assert not made[-2].float_layers
+    assert made[-1].float_layers == (ALL,)
     assert made[3].float_layers == tuple(layer.layer for layer in LAYERS[:8]), "the worst come first"
 
 
@@ -32,18 +35,25 @@ def test_the_same_record_gives_the_same_next_step():
     assert next_settings(INT8, tried, LAYERS).ranges == "minmax", "of equals the plainest"
 
 
-def test_without_layers_only_ranges_are_left():
-    assert climb(INT8, lambda _: 0.5, ()) == list(RANGES)
+def test_without_layers_there_are_ranges_and_then_all_in_float():
+    assert climb(INT8, lambda _: 0.5, ()) == [*RANGES, Settings(wide=True), Settings(float_layers=(ALL,))]
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 32])
 def test_a_small_model_ends_with_all_its_layers_in_float(count):
     made = climb(INT8, lambda _: 0.5, LAYERS[:count])
-    assert len(made[-1].float_layers) == count
+    assert made[-1].float_layers == (ALL,)
+    assert all(len(settings.float_layers) < count for settings in made[3:-1])
 
 
-def test_onnx_climbs_the_same_ladder():
-    assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == climb(INT8, lambda _: 0.5)
+def test_where_a_recipe_begins_on_top_the_rest_of_the_ladder_follows():
+    begun = [(Settings("percentile", float_layers=(ALL,)), 0.5)]
+    assert next_settings(INT8, begun, ()) == RANGES[0]
+
+
+def test_onnx_climbs_the_same_ladder_but_for_int16_activations():
+    tflite = [settings for settings in climb(INT8, lambda _: 0.5) if not settings.wide]
+    assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == tflite
 
 
 @pytest.mark.parametrize("name", ["fp32-tflite", "dynamic-tflite", "int16x8-tflite"])
