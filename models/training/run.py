@@ -213,7 +213,7 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
     total, done = (None, 0) if steps is None else (steps * job.epochs, steps * state.epoch)
     with (
         tqdm(total=total, initial=done, desc=job.name, unit="batch", disable=None, leave=False) as bar,
-        _summaries(job) as summarise,
+        _summaries(job, state.epoch) as summarise,
     ):
         progress = _Progress(bar)
         while not _over(state, job):
@@ -300,11 +300,13 @@ def _check_logs(logs: dict[str, float], job: Job, epoch: int) -> None:
 
 
 @contextmanager
-def _summaries(job: Job) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Open the log that TensorBoard reads; what is yielded writes an epoch into it."""
+def _summaries(job: Job, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Open the log that TensorBoard reads, a new one at the beginning; what is yielded writes an epoch into it."""
     import tensorflow as tf
 
     folder = job.folder / "logs" / job.name
+    if done == 0:
+        shutil.rmtree(folder, ignore_errors=True)
     writer = tf.summary.create_file_writer(str(folder))
 
     def write(epoch: int, logs: dict[str, float]) -> None:
