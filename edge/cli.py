@@ -6,14 +6,11 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import msgspec
-from tqdm import tqdm
 
 from edge import __version__
 from edge.budget import Budget
@@ -21,16 +18,17 @@ from edge.bundle import read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
 from edge.folders import bundle_for
+from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
 from edge.sinks import Sink, open_sink
+from edge.sinks.progress import ProgressSink
 from edge.sources import Source, open_source
 from edge.stages.compare import Compare
 from edge.stages.detect import Detect
 from edge.stages.embed import Embed
 from edge.stages.match import Match
-from edge.types import FrameResult
 
 MAX_THREADS = 4
 """Models of this size gain nothing from more."""
@@ -38,7 +36,7 @@ MAX_THREADS = 4
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH (last frame), crops:DIR (to train on), null:
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show
@@ -130,9 +128,10 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         source = enter(open_source(config.source, pace=config.pace))
         labels = detector.bundle.manifest.labels
         outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
-        outputs.append(enter(_Progress(source, config.frames)))
+        total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
+        outputs.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
-        stop = enter(_stop_on_signal(source))
+        stop = enter(stop_on_signal(source))
         open_things.callback(_print_profile, profiler, source, flags.profile)
         run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
     return 128 + stop.signal if stop.signal else 0
@@ -166,62 +165,6 @@ def _looks(config: Config) -> tuple[Path, Path | None]:
             f"matcher {matcher}: want a head over pairs beside --embedder, got another embedder; leave one of them out"
         )
     return matcher, None
-
-
-class _Progress:
-    """A sink that draws a progress bar over a source that ends; silent where nobody looks."""
-
-    wants_stop = False
-
-    def __init__(self, source: Source, frames: int | None) -> None:
-        total = min((n for n in (source.frames, frames) if n is not None), default=None)
-        quiet = True if source.live or not sys.stderr.isatty() else None
-        self._bar = tqdm(total=total, unit=" frames", disable=quiet, leave=False)
-
-    def write(self, result: FrameResult) -> None:
-        """Count one frame."""
-        del result
-        self._bar.update()
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-class _Stop:
-    """A request to stop: the first signal ends the run after the frame in hand, a second one at once."""
-
-    def __init__(self, source: Source) -> None:
-        self.event = threading.Event()
-        self.signal = 0
-        self._source = source
-
-    def request(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal."""
-        if self.event.is_set():
-            raise KeyboardInterrupt
-        self.signal = number
-        self.event.set()
-        if self._source.live:
-            self._source.close()  # the loop may be waiting for a frame that never comes
-
-
-@contextlib.contextmanager
-def _stop_on_signal(source: Source) -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM end the loop instead of the process."""
-    stop = _Stop(source)
-    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _check_writable(path: Path) -> None:

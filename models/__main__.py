@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError
+from models.classify import commands as classify
+from models.localizer import commands as localizer
 from models.siamese import commands as siamese
 from models.weights import ASSETS, CACHE, fetch, licence_table
+from models.workflow import commands as workflow
 
-FAMILIES = (siamese,)
+FAMILIES = (classify, localizer, siamese, workflow)
 """What can be trained: modules with a function `add_commands`."""
 
 

@@ -27,7 +27,8 @@ class Augmentation(Part, frozen=True):
         shear: largest shear in degrees, either way.
         noise: largest standard deviation of Gaussian noise, in gray values of 255.
         blur: largest standard deviation of a Gaussian blur, in pixels.
-        cutout: side of a gray square put at random, in parts of the side (DeVries and Taylor 2017, arXiv:1708.04552).
+        cutout: side of a square of the picture's mean put at random, in parts of the side (DeVries and
+            Taylor 2017, arXiv:1708.04552).
         share: share of the pictures that are changed at all.
     """
 
@@ -124,7 +125,7 @@ def _one(picture: U8, how: Augmentation, random: np.random.Generator) -> U8:
         side = max(1, round(how.cutout * height)), max(1, round(how.cutout * width))
         y, x = random.integers(0, height), random.integers(0, width)
         top, left = max(0, y - side[0] // 2), max(0, x - side[1] // 2)
-        picture[top : y + (side[0] + 1) // 2, left : x + (side[1] + 1) // 2] = 128
+        picture[top : y + (side[0] + 1) // 2, left : x + (side[1] + 1) // 2] = round(float(picture.mean()))
     return picture
 
 

@@ -51,6 +51,7 @@ class Job:
         epochs: at most.
         patience: epochs without a better `monitor` before it stops; None = never stop early.
         report: finished model, history and a folder for pictures -> figures; None = no more than the run's own.
+        export: trained model -> the one to save and report on; the same for most.
         monitor: which entry of the history decides.
         mode: whether a better one is smaller or larger.
         seed: of weights, dropout and order.
@@ -67,6 +68,7 @@ class Job:
     epochs: int
     patience: int | None = None
     report: Callable[[keras.Model, Mapping[str, list[float]], Path], Figures] | None = None
+    export: Callable[[keras.Model], keras.Model] = lambda model: model
     monitor: str = "val_loss"
     mode: Literal["min", "max"] = "min"
     seed: int = 0
@@ -127,8 +129,12 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     history: dict[str, list[float]] = {}
 
 
-def train(job: Job) -> Result:
+def train(job: Job, finish: bool = False) -> Result:
     """Train a model to its end, or go on where a killed process left off; leave a finished one alone.
+
+    Args:
+        job: what to train.
+        finish: True to end a run that was begun: its best epoch so far becomes the model.
 
     Raises:
         ConfigError: the loss became NaN, the disk is full, or another process trains this model.
@@ -139,12 +145,12 @@ def train(job: Job) -> Result:
         state = _read_state(work, job)
         keras.utils.set_random_seed(job.seed)
         model = job.build()
-        if not _over(state, job):
+        if not (_over(state, job) or (finish and state.best_weights)):
             _restore(model, work, state)
             _fit(model, job, state, work)
         if state.best_weights:
             model.load_weights(work / state.best_weights)
-        _finish(model, job, state)
+        _finish(job.export(model), job, state)
         shutil.rmtree(work)
     return Result(job.path, state.history, read_result(job.path).figures, trained=True)
 
@@ -207,7 +213,7 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
     total, done = (None, 0) if steps is None else (steps * job.epochs, steps * state.epoch)
     with (
         tqdm(total=total, initial=done, desc=job.name, unit="batch", disable=None, leave=False) as bar,
-        _summaries(job) as summarise,
+        _summaries(job, state.epoch) as summarise,
     ):
         progress = _Progress(bar)
         while not _over(state, job):
@@ -294,11 +300,13 @@ def _check_logs(logs: dict[str, float], job: Job, epoch: int) -> None:
 
 
 @contextmanager
-def _summaries(job: Job) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Open the log that TensorBoard reads; what is yielded writes an epoch into it."""
+def _summaries(job: Job, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Open the log that TensorBoard reads, a new one at the beginning; what is yielded writes an epoch into it."""
     import tensorflow as tf
 
     folder = job.folder / "logs" / job.name
+    if done == 0:
+        shutil.rmtree(folder, ignore_errors=True)
     writer = tf.summary.create_file_writer(str(folder))
 
     def write(epoch: int, logs: dict[str, float]) -> None:
