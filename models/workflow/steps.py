@@ -281,7 +281,7 @@ def _trained(case: Case, name: str, build: Callable[[], Any], folder: Path | Non
     job = Job(
         name=name,
         recipe=case.text,
-        made_from=fingerprint(recipe, case.stamp),
+        made_from=fingerprint(recipe, case.stamp, *dataclasses.asdict(case.scaling()).values()),
         build=build,
         train=epochs_of(x, y, recipe.batch, recipe.seed),
         valid=held,
