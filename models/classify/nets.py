@@ -59,9 +59,9 @@ def plain_model(model: keras.Model) -> keras.Model:
 
     A loss of our own in the file would keep others from opening it.
     """
-    plain = keras.models.clone_model(model, clone_function=plain_layer)
-    plain.set_weights(model.get_weights())
-    return plain
+    clone = keras.models.clone_model(model, clone_function=plain_layer)  # compiled as the model is
+    clone.set_weights(model.get_weights())
+    return keras.Model(clone.inputs, clone.outputs)
 
 
 def _net(recipe: r.Recipe, shape: Shape) -> keras.Model:

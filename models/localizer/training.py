@@ -58,7 +58,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path,
     path, stamp = folder / name, fingerprint(made_from, REPORT_VERSION)
     if finished(path, stamp):
         return read_result(path)
-    net = _net(name, recipe, data, made_from, text, folder)
+    net = _net(name, recipe, data, made_from, text, folder, finish)
     result = train(_heads_job(f"{name}-heads", recipe, data, net, made_from, text, folder), finish)
     net.heads.load_weights(result.path / MODEL_FILE)
     with writing(path, stamp) as inside:
@@ -79,7 +79,7 @@ def _fingerprint(recipe: LocalizerRecipe, data: Data) -> str:
     return fingerprint(recipe, *parts)
 
 
-def _net(name: str, recipe: LocalizerRecipe, data: Data, made_from: str, text: str, folder: Path) -> Net:
+def _net(name: str, recipe: LocalizerRecipe, data: Data, made_from: str, text: str, folder: Path, finish: bool) -> Net:
     """Build the net with the weights it begins with; the small one learns them first, as a classifier."""
     keras.utils.set_random_seed(recipe.seed)
     classes = len(data.labels)
@@ -95,7 +95,7 @@ def _net(name: str, recipe: LocalizerRecipe, data: Data, made_from: str, text: s
             print(f"vgg16: random weights, {why}; its convolutions never saw a picture", flush=True)
         base = vgg16_base(recipe.size, weights)
         return Net(base, dense_heads(base, classes))
-    taught = train(_classifier_job(f"{name}-classifier", recipe, data, made_from, text, folder)).load()
+    taught = train(_classifier_job(f"{name}-classifier", recipe, data, made_from, text, folder), finish).load()
     last = [layer for layer in taught.layers if isinstance(layer, keras.layers.MaxPooling2D)][-1]
     base = keras.Model(taught.input, last.output, name="own_cnn")
     keras.utils.set_random_seed(recipe.seed)

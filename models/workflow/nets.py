@@ -12,7 +12,7 @@ from models.workflow.scaling import Scaling
 def small_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling) -> Any:
     """Build the baseline: the scaled input, flattened, under the last layer alone."""
     inputs, x = _scaled(examples, scaling)
-    return _finished(recipe, examples, inputs, keras.layers.Flatten()(x))
+    return _finished(recipe, examples, scaling, inputs, keras.layers.Flatten()(x))
 
 
 def large_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, held_back: bool) -> Any:
@@ -41,7 +41,7 @@ def large_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, held
         x = keras.layers.Dense(recipe.units, activation="relu", kernel_regularizer=l2, name=f"dense_{number}")(x)
     if held_back:
         x = keras.layers.Dropout(recipe.dropout)(x)
-    return _finished(recipe, examples, inputs, x)
+    return _finished(recipe, examples, scaling, inputs, x)
 
 
 def _scaled(examples: Examples, scaling: Scaling) -> tuple[Any, Any]:
@@ -57,9 +57,16 @@ def _scaled(examples: Examples, scaling: Scaling) -> tuple[Any, Any]:
     )(inputs)
 
 
-def _finished(recipe: WorkflowRecipe, examples: Examples, inputs: Any, x: Any) -> Any:
-    """Put the last layer on, with the activation and the loss of the recipe."""
+def _finished(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, inputs: Any, x: Any) -> Any:
+    """Put the last layer on, with the activation and the loss of the recipe.
+
+    Numbers of any size are brought back to their own unit after it: steps of Adam are far too small to find 150 alone.
+    """
     output = keras.layers.Dense(examples.y.shape[1], activation=recipe.last_activation, name="answer")(x)
+    if len(scaling.answer_mean):
+        output = keras.layers.Rescaling(
+            scaling.answer_deviation.tolist(), scaling.answer_mean.tolist(), name="own_unit"
+        )(output)  # fmt: skip
     model = keras.Model(inputs, output, name=recipe.name.replace("-", "_"))
     model.compile(keras.optimizers.Adam(recipe.learning_rate), recipe.loss)
     return model

@@ -5,12 +5,13 @@
 | split | three parts, every class in each of them, no example in two of them |
 | vectorise | finite numbers; the training part has mean 0 and deviation 1, or pixels 0..255 |
 | baseline | a single layer beats the best answer that looks at nothing, by two standard errors |
-| overfit | the large net learns the training part better than the eval part can bear: the eval loss rises again |
+| overfit | the eval loss of the large net stopped falling while its training loss went on, to well below it |
 | regularise | the net, held back, is no worse than it was at its best while overfitting; then the test part is read |
 
 F. Chollet, "Deep Learning with Python" (Manning 2017), section 4.5, calls it the universal workflow.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from models.training.recipe import fingerprint
 from models.workflow.data import Examples, read_examples
 from models.workflow.kinds import KINDS, better_by, chance, scores
 from models.workflow.recipe import WorkflowRecipe
-from models.workflow.scaling import NO_SCALING, Scaling, fit_scaling
+from models.workflow.scaling import Scaling, fit_scaling
 
 Step = Literal["split", "vectorise", "baseline", "overfit", "regularise"]
 Part = Literal["train", "eval", "test"]
@@ -39,8 +40,8 @@ FOLDER = Path("build/workflow")
 
 _ERRORS = 2.0
 """Standard errors by which a baseline must beat chance: by luck alone, one in forty does."""
-_RISE = 1.02
-"""How far the eval loss must rise above its lowest to show that the net overfits."""
+_GAP = 0.9
+"""Training loss over the lowest eval loss, at most: the net knows the training part better than it knows the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,8 @@ class Case:
 
     def scaling(self) -> Scaling:
         """Return what step `vectorise` learnt."""
-        if self.examples.pictures:
-            return NO_SCALING
         with np.load(self.folder / "scaling.npz") as arrays:
-            return Scaling(arrays["mean"], arrays["deviation"])
+            return Scaling(**arrays)
 
 
 def open_case(recipe: WorkflowRecipe, text: str, folder: Path, models: Path) -> Case:
@@ -169,16 +168,17 @@ def split(case: Case) -> Verdict:
 def vectorise(case: Case) -> Verdict:
     """Scale by what the training part holds, and look at what comes out."""
     x, y = case.part("train")
-    if case.examples.pictures:
+    pictures = case.examples.pictures
+    scaling = fit_scaling(None if pictures else x, y if case.recipe.task == "regression" else None)
+    unfinished = case.folder / ".scaling.new.npz"
+    np.savez(unfinished, allow_pickle=False, **dataclasses.asdict(scaling))
+    unfinished.replace(case.folder / "scaling.npz")
+    if pictures:
         low, high = int(x.min()), int(x.max())
         passed = high > low and (high > 1)
         words = f"{len(x)} pictures {x.shape[1:]}, pixels {low}..{high}, divided by 255 inside the model"
         todo = "" if passed else "; want pixels 0..255 that differ: were they scaled to 0..1 before?"
         return Verdict(passed, words + todo, {"low": low, "high": high})
-    scaling = fit_scaling(x)
-    unfinished = case.folder / ".scaling.new.npz"
-    np.savez(unfinished, allow_pickle=False, mean=scaling.mean, deviation=scaling.deviation)
-    unfinished.replace(case.folder / "scaling.npz")
     scaled = scaling.apply(x)
     varied = scaled.std(axis=0) > 0
     mean, deviation = float(np.abs(scaled.mean(axis=0)).max()), float(np.abs(scaled[:, varied].std(axis=0) - 1).max())
@@ -210,21 +210,22 @@ def baseline(case: Case) -> Verdict:
 
 
 def overfit(case: Case) -> Verdict:
-    """Train a large net with nothing to hold it back, until the eval loss rises."""
+    """Train a large net with nothing to hold it back, until the eval loss has stopped falling."""
     from models.workflow.nets import large_net
 
     recipe = case.recipe
     answers, history = _trained(case, "overfit", lambda: large_net(recipe, case.examples, case.scaling(), False))
     lowest = min(history["val_loss"])
-    risen, learnt = history["val_loss"][-1] / lowest, history["loss"][-1]
+    learnt = history["loss"][-1]
     own = scores(recipe.task, case.part("eval")[1], answers)
     best, last = int(np.argmin(history["val_loss"])) + 1, history["val_loss"][-1]
     words = (
         f"training loss {learnt:.3g}; eval loss {last:.3g} in epoch {len(history['loss'])}, after its lowest of "
         f"{lowest:.3g} in epoch {best}, with {_said(recipe, own)}"
     )
-    passed = risen > _RISE and learnt < lowest
-    todo = "; want the eval loss to rise while the training loss falls: raise units, epochs or patience"
+    stopped = len(history["loss"]) - best >= recipe.patience
+    passed = stopped and learnt < _GAP * lowest and learnt < history["loss"][best - 1]
+    todo = "; want the eval loss to stop falling while the training loss goes on: raise units or epochs"
     figures = {"score": float(own.mean()), "eval_loss": lowest, "training_loss": learnt}
     return Verdict(passed, words + ("" if passed else todo), figures)
 
@@ -280,7 +281,7 @@ def _trained(case: Case, name: str, build: Callable[[], Any], folder: Path | Non
     job = Job(
         name=name,
         recipe=case.text,
-        made_from=fingerprint(recipe, case.stamp),
+        made_from=fingerprint(recipe, case.stamp, *dataclasses.asdict(case.scaling()).values()),
         build=build,
         train=epochs_of(x, y, recipe.batch, recipe.seed),
         valid=held,

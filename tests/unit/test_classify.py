@@ -121,6 +121,7 @@ def test_what_leaves_training_is_float32_of_keras_own_layers() -> None:
     recipe = read_recipe(find_recipes("zoo")["Model_12_residual"], Recipe)
     model = nets.build(recipe, SHAPE)
     plain = nets.plain_model(model)
+    assert not plain.compiled
     assert {layer.dtype_policy.name for layer in plain.layers} == {"float32"}
     assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
     pictures = stripes(8).images

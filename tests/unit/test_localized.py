@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bundle import Preprocess
@@ -148,6 +148,7 @@ def test_likeness_is_passed_on() -> None:
     assert groups_of_same([(a, 0), (b, 0), (c, 0), ((1 << 60) - 1, 5)]).tolist() == [0, 0, 0, 3]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 0.2, 0.25, 0.5]))
 def test_a_split_keeps_groups_together_and_classes_balanced(seed: int, share: float) -> None:
     random = np.random.default_rng(seed)

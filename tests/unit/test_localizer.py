@@ -23,7 +23,7 @@ from models.data import composites
 from models.data.localized import Located
 from models.localizer.data import read_data
 from models.localizer.loss import BoxLoss, iou_and_giou
-from models.localizer.nets import Net, dense_heads, own_base, own_classifier, spatial_heads, vgg16_weights
+from models.localizer.nets import Net, dense_heads, own_base, own_classifier, spatial_heads, vgg16_base, vgg16_weights
 from models.localizer.recipe import LocalizerRecipe, with_flags
 from models.localizer.report import GREEN, RED, TILE_PX, draw_tile, summary
 from models.localizer.training import train_localizer
@@ -217,6 +217,15 @@ def test_weights_of_vgg16_that_are_not_here_are_said_so(tmp_path: Path, monkeypa
     assert vgg16_weights("imagenet") is None
     with pytest.raises(ConfigError, match="which is not there"):
         vgg16_weights(str(tmp_path / "mine.h5"))
+
+
+def test_vgg16_sees_what_keras_would_give_it() -> None:
+    base = vgg16_base(32, None)
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    inner = next(layer for layer in base.layers if layer.name.startswith("vgg16"))
+    wanted = inner(keras.applications.vgg16.preprocess_input(image.astype(np.float32)))
+    np.testing.assert_allclose(base(image), wanted, atol=1e-4)
+    assert base.output_shape == (None, 1, 1, 512)
 
 
 def test_the_line_is_that_of_the_brief() -> None:

@@ -78,7 +78,6 @@ def test_the_loss_is_least_at_the_truth_and_pulls_towards_it(task: Task, loss: s
 def test_a_starter_is_a_recipe_whose_keras_model_has_the_table_s_last_layer(task: Task, tmp_path: Path) -> None:
     from models.workflow.data import Examples
     from models.workflow.nets import large_net
-    from models.workflow.scaling import NO_SCALING
 
     path = tmp_path / "a.toml"
     assert main(["new", "--task", task, "--name", "mine", "--data", "there", "--out", str(path)]) == 0
@@ -86,8 +85,8 @@ def test_a_starter_is_a_recipe_whose_keras_model_has_the_table_s_last_layer(task
     assert (recipe.name, recipe.task, recipe.data) == ("mine", task, "there")
     y = np.array(TRUTHS[task], np.float32)
     examples = Examples(np.zeros((len(y), 16, 16, 3), np.uint8), y, ())
-    model = large_net(recipe, examples, NO_SCALING, held_back=True)
-    assert model.layers[-1].activation.__name__ == KINDS[task].activation
+    model = large_net(recipe, examples, fit_scaling(None, y if task == "regression" else None), held_back=True)
+    assert model.get_layer("answer").activation.__name__ == KINDS[task].activation
     assert model.loss == KINDS[task].losses[0]
     assert model.output_shape == (None, y.shape[1])
     assert np.isfinite(model.evaluate(examples.x, y, verbose=0))
@@ -151,6 +150,16 @@ def test_real_tumours_go_through_all_steps(tmp_path: Path) -> None:
     assert right.mean() == pytest.approx(verdict.figures["test"], abs=1e-6)  # the model takes raw numbers
 
 
+def test_answers_of_any_size_are_learnt_in_their_own_unit(tmp_path: Path) -> None:
+    """Diabetes, 442 real cases, answers 25 to 346: without scaling a baseline stays at 0, far below chance."""
+    data = datasets.load_diabetes()
+    case = case_of(tmp_path, "regression", table(tmp_path / "a.csv", data.data, data.target.tolist()), epochs=40)
+    for step in ("split", "vectorise", "baseline"):
+        verdict = take_step(step, case)
+        assert verdict.passed, verdict.words
+    assert -55 < verdict.figures["score"] < -35  # least squares: a mean absolute error of about 44
+
+
 def test_a_baseline_on_answers_that_are_not_in_the_data_is_not_passed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,7 +199,7 @@ def test_scaling_is_learnt_from_the_training_part_alone(tmp_path: Path) -> None:
 
 def test_a_column_that_never_changes_does_not_become_noise() -> None:
     x = np.stack([np.full(50, 1e6), np.arange(50.0)], axis=1).astype(np.float32)
-    scaling = fit_scaling(x)
+    scaling = fit_scaling(x, None)
     assert np.abs(scaling.apply(x)[:, 0]).max() < 1
     assert scaling.apply(x)[:, 1].std() == pytest.approx(1, abs=1e-5)
 
