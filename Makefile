@@ -7,14 +7,14 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert test check bench clean
+.PHONY: help demo convert zoo ablation test check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tflite,onnx,convert,train,dev]'
 	# tf_keras opens Keras 2 files. Its metadata ask for 'tensorflow' beside the 'tensorflow-cpu' that is here.
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps tf_keras
 	touch $@
@@ -38,6 +38,21 @@ convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, 
 	    $(BIN)/python -m converters convert $(RECIPES) $(if $(METRIC),--metric-data "$(METRIC)") \
 	        $(if $(TARGET),--target $(TARGET)) $(ARGS); \
 	fi
+
+# MINUTES= of training on two cores (60), NAMES= for some models alone, CONVERT= largest number of parameters.
+# What is finished is left alone, what was killed goes on. The test pictures first appear in the converter's judging.
+zoo: $(INSTALLED)  ## train the classifiers of Fashion-MNIST, convert them to int8, compare them on one page
+	$(BIN)/python -m models zoo $(NAMES) --minutes $(or $(MINUTES),60)
+	$(BIN)/python -m models zoo-data
+	@for name in $$($(BIN)/python -m models zoo --finished --most-parameters $(or $(CONVERT),2e6)); do \
+	    $(BIN)/python -m converters convert build/models/$$name/model.keras --name $$(echo $$name | tr . _) \
+	        --task classify --labels build/zoo/labels.txt --calibrate build/zoo/calibrate.npz \
+	        --metric-data build/zoo/test.npz --variants int8-tflite || echo "$$name: no int8 bundle, see above"; \
+	done
+	$(BIN)/python -m models zoo-report
+
+ablation: $(INSTALLED)  ## train a net with one thing changed at a time, and say what each is worth
+	$(BIN)/python -m models ablation
 
 test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest

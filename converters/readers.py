@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ from converters.recipe import Pictures, Recipe
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
 from edge.preprocess import is_picture
+from models.data.voc import read_voc
 
 _CROP_SIDES = (0.3, 0.9)
 """Height of a random crop, in parts of the picture's: from a person far away to one close by."""
@@ -393,7 +393,7 @@ def _voc(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], 
     for xml in sorted(folder.glob("annotations/xmls/*.xml")):
         if xml.stem not in pictures:
             raise ConfigError(f"data {xml}: want its picture in images/, got none; add it or remove the xml")
-        found.append((Sight(pictures[xml.stem]), *_read_voc(xml)))
+        found.append((Sight(pictures[xml.stem]), *read_voc(xml)))
     names = list(labels) or sorted({name for _, _, each in found for name in each})
     for sight, _, each in found:
         if strangers := [name for name in each if name not in names]:
@@ -408,22 +408,3 @@ def _voc(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], 
     )
     sights: list[tuple[Sight, ...]] = [(sight,) for sight, _, _ in found]
     return sights, truth
-
-
-def _read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
-    """Return boxes (K, 4) xyxy pixels and names of one annotation."""
-    try:
-        root = ElementTree.parse(xml).getroot()
-        width, height = (float(root.findtext(f"size/{side}", "inf")) for side in ("width", "height"))
-        boxes, names = [], []
-        for thing in root.iter("object"):
-            box = [float(thing.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
-            if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
-                raise ConfigError(
-                    f"data {xml}: want a box inside the picture of {width:g} x {height:g}, got {box}; correct the xml"
-                )
-            boxes.append(box)
-            names.append(thing.findtext("name", ""))
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ConfigError(f"data {xml}: want a Pascal VOC annotation, got '{error}'; correct the file") from error
-    return np.array(boxes, np.float32).reshape(-1, 4), names

@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from converters import plots
-from converters.page import blocks_of, last, leading, to_html, to_markdown
+from converters.page import blocks_of, last, leading
 from converters.recipe import VARIANTS
 from converters.record import Attempt, Record, VariantRecord
 from converters.targets import TARGETS
 from edge.types import U8
+from models.page import to_html, to_markdown
 
 RECORD_FILE = "report.json"
 

@@ -17,6 +17,7 @@ from converters.examples import Examples, Tensor, Truth
 from edge import boxes
 from edge.backends import Tensor as Output
 from edge.bundle import FORMAT, Bundle, Decoder, Golden, Manifest, Metric, Preprocess, Provenance, Task, TensorSpec
+from edge.decode import localizer_outputs
 from edge.distance import METRICS
 from edge.model import Model
 from edge.preprocess import Preprocessor
@@ -282,16 +283,10 @@ class _Replay:
 
 
 class LocalizerJudge:
-    """One box and one class: the output of width 4 is the box, xyxy in parts of the input, the other is the class.
-
-    Where both have width 4, the one whose name holds "box" is the box.
-    """
+    """One box and one class, see `edge.decode.localizer_outputs`."""
 
     def __init__(self, terms: Terms) -> None:
-        wide = [number for number, spec in enumerate(terms.outputs) if spec.shape[-1] == 4]
-        named = [number for number in wide if "box" in terms.outputs[number].name.lower()]
-        self._box = (named or wide or [0])[0]
-        self._class = next((number for number in range(len(terms.outputs)) if number != self._box), self._box)
+        self._box, self._class = localizer_outputs(terms.outputs)
         assert terms.preprocess is not None, "`check_recipe` asks for it"
         self._pictures = Preprocessor(terms.inputs[0], terms.preprocess)
 

@@ -63,6 +63,18 @@ def _area(boxes: F32) -> F32:
     return product
 
 
+def covered(boxes: F32) -> F32:
+    """Return which share of each box (N, 4) lies inside the one other box that covers most of it, float32 (N,) 0..1."""
+    if len(boxes) < 2:
+        return np.zeros(len(boxes), np.float32)
+    corners = boxes.T
+    sides = np.minimum(corners[2:, :, None], corners[2:, None]) - np.maximum(corners[:2, :, None], corners[:2, None])
+    shared = np.prod(np.maximum(sides, _NOTHING), axis=0)
+    np.fill_diagonal(shared, 0)
+    result: F32 = shared.max(axis=1) / np.maximum(_area(corners), _SPECK)
+    return result
+
+
 def clip(boxes: F32, width: float, height: float) -> F32:
     """Cut boxes (N, 4) off at the edges of a picture of this size; returns new boxes."""
     limits = np.array([width, height, width, height], np.float32)

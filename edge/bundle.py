@@ -283,7 +283,7 @@ def read_bundle(path: Path, task: Task | None = None) -> Bundle:
     if task is not None and manifest.task != task:
         raise BundleError(
             f"bundle {path}: want a model for task '{task}', got one for '{manifest.task}'; "
-            "check which bundle was given as --detector and which as --embedder"
+            "check which bundle was given"
         )
     for file, want in ((bundle.model_path, manifest.model_sha256), (bundle.golden_path, manifest.golden.sha256)):
         got = sha256(_read(file))

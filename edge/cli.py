@@ -6,29 +6,29 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import msgspec
-from tqdm import tqdm
 
 from edge import __version__
 from edge.budget import Budget
+from edge.bundle import read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
 from edge.folders import bundle_for
+from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
 from edge.sinks import Sink, open_sink
+from edge.sinks.progress import ProgressSink
 from edge.sources import Source, open_source
+from edge.stages.compare import Compare
 from edge.stages.detect import Detect
 from edge.stages.embed import Embed
 from edge.stages.match import Match
-from edge.types import FrameResult
 
 MAX_THREADS = 4
 """Models of this size gain nothing from more."""
@@ -36,7 +36,7 @@ MAX_THREADS = 4
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH (last frame), null:
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show
@@ -91,6 +91,7 @@ def _run_parser() -> argparse.ArgumentParser:
     where.add_argument("--source", metavar="URI", help="where the pictures come from")
     add("--detector", metavar="BUNDLE", help="bundle folder (default: the one installed)")
     add("--embedder", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+    add("--matcher", metavar="BUNDLE", help="trained for this camera: a head over pairs, or an embedder")
     add("--classes", metavar="A,B", help="labels that are wanted (default: all)")
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
     add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
@@ -118,16 +119,19 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     with contextlib.ExitStack() as open_things:
         enter = open_things.enter_context
         detector = enter(open_model(bundle_for("detect", config.detector), "detect", threads))
-        embedder = enter(open_model(bundle_for("embed", config.embedder), "embed", threads))
+        embedding, pairing = _looks(config)
+        embedder = enter(open_model(embedding, "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
-        match = Match(config.track, embed.metric, embed.dim)
+        compare = None if pairing is None else Compare(enter(open_model(pairing, "pair", threads)), embed.dim)
+        match = Match(config.track, embed.metric, embed.dim, compare)
         source = enter(open_source(config.source, pace=config.pace))
         labels = detector.bundle.manifest.labels
         outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
-        outputs.append(enter(_Progress(source, config.frames)))
+        total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
+        outputs.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
-        stop = enter(_stop_on_signal(source))
+        stop = enter(stop_on_signal(source))
         open_things.callback(_print_profile, profiler, source, flags.profile)
         run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
     return 128 + stop.signal if stop.signal else 0
@@ -140,66 +144,27 @@ def _merge(flags: argparse.Namespace) -> Config:
         "source": flags.camera if flags.camera is not None else flags.source,
         "classes": tuple(flags.classes.split(",")) if flags.classes else None,
         "sinks": flags.sink,
-        **{key: getattr(flags, key) for key in ("detector", "embedder", "threshold", "budget_ms", "frames")},
+        **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
         **{key: getattr(flags, key) for key in ("pace", "threads")},
     }
     return make_config(values | {key: value for key, value in given.items() if value is not None})
 
 
-class _Progress:
-    """A sink that draws a progress bar over a source that ends; silent where nobody looks."""
+def _looks(config: Config) -> tuple[Path, Path | None]:
+    """Return the bundle of the embedder, and that of a head over pairs where there is one.
 
-    wants_stop = False
-
-    def __init__(self, source: Source, frames: int | None) -> None:
-        total = min((n for n in (source.frames, frames) if n is not None), default=None)
-        quiet = True if source.live or not sys.stderr.isatty() else None
-        self._bar = tqdm(total=total, unit=" frames", disable=quiet, leave=False)
-
-    def write(self, result: FrameResult) -> None:
-        """Count one frame."""
-        del result
-        self._bar.update()
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-class _Stop:
-    """A request to stop: the first signal ends the run after the frame in hand, a second one at once."""
-
-    def __init__(self, source: Source) -> None:
-        self.event = threading.Event()
-        self.signal = 0
-        self._source = source
-
-    def request(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal."""
-        if self.event.is_set():
-            raise KeyboardInterrupt
-        self.signal = number
-        self.event.set()
-        if self._source.live:
-            self._source.close()  # the loop may be waiting for a frame that never comes
-
-
-@contextlib.contextmanager
-def _stop_on_signal(source: Source) -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM end the loop instead of the process."""
-    stop = _Stop(source)
-    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    Raises:
+        ConfigError: two embedders are named.
+        BundleError: as `bundle_for` and `read_manifest`.
+    """
+    matcher = Path(config.matcher) if config.matcher else None
+    if matcher is None or read_manifest(matcher).task != "embed":
+        return bundle_for("embed", config.embedder), matcher
+    if config.embedder:
+        raise ConfigError(
+            f"matcher {matcher}: want a head over pairs beside --embedder, got another embedder; leave one of them out"
+        )
+    return matcher, None
 
 
 def _check_writable(path: Path) -> None:

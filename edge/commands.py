@@ -1,4 +1,4 @@
-"""`edge`: install, list, show, verify and profile bundles, and tell what this machine has."""
+"""`edge`: ask a classifier or localizer, look after bundles, and tell what this machine has."""
 
 import argparse
 import contextlib
@@ -14,6 +14,7 @@ import msgspec
 from tqdm import tqdm
 
 from edge import __version__
+from edge.asking import ASKING, add_asking, ask
 from edge.backends import BACKENDS, runtime_installed
 from edge.bundle import Task, find_bundles, install_bundle, read_manifest
 from edge.bundle_profile import check_writable, profile_bundle, profile_path, table, thread_counts, write_profile
@@ -24,7 +25,9 @@ from edge.model import open_model
 
 
 def _edge_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("edge", description="Look after model bundles, and tell what this machine has.")
+    parser = argparse.ArgumentParser(
+        "edge", description="Ask a model, look after bundles, and tell what this machine has."
+    )
     parser.add_argument("--version", action="version", version=f"edge-run {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("doctor", help="tell what is installed here and which bundles edge-run would take")
@@ -38,6 +41,7 @@ def _edge_parser() -> argparse.ArgumentParser:
     ):
         actions.add_parser(action, help=text, description=text).add_argument("path", type=Path, metavar=what)
     _add_profile(commands)
+    add_asking(commands)
     return parser
 
 
@@ -64,6 +68,8 @@ def edge(arguments: Sequence[str] | None) -> int:
         _doctor()
     elif flags.command == "profile":
         return _profile(flags)
+    elif flags.command in ASKING:
+        return ask(flags)
     else:
         commands[flags.action](flags)
     return 0
@@ -127,7 +133,10 @@ def _doctor() -> None:
             print(f"{package} {importlib.metadata.version(package)}")
     for runtime in BACKENDS:
         print(f"runtime {runtime}: {'here' if runtime_installed(runtime) else 'not installed'}")
-    defaults: tuple[tuple[Task, str], ...] = (("detect", "--detector"), ("embed", "--embedder"))
+    defaults: tuple[tuple[Task, str], ...] = (
+        *(("detect", "--detector"), ("embed", "--embedder")),
+        *((task, f"edge {task}") for task in ASKING),
+    )
     for task, flag in defaults:
         try:
             print(f"{flag}: {bundle_for(task, '')}")

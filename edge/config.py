@@ -52,6 +52,8 @@ class Config(_Section, frozen=True):
         source: URI of the pictures, see `edge.sources`.
         detector: bundle folder; "" = the default one that is installed.
         embedder: bundle folder; "" = the default one that is installed.
+        matcher: bundle folder of a head that tells whether two vectors are the same individual, or of an embedder
+            trained for this camera, which then takes the embedder's place; "" = the embedder's own metric.
         classes: labels that are wanted; none = all.
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.
@@ -65,6 +67,7 @@ class Config(_Section, frozen=True):
     source: str = ""
     detector: str = ""
     embedder: str = ""
+    matcher: str = ""
     classes: tuple[str, ...] = ()
     threshold: float | None = None
     budget_ms: float = 100.0

@@ -4,7 +4,7 @@ All of them look at the wanted classes' columns only, compare in the stored numb
 the survivors into real numbers: a head has thousands of cells and a frame a dozen objects.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -116,6 +116,33 @@ def check_decoder(bundle: Bundle) -> Decoder:
                 f"labels, got {got or 'none of that name'}; convert it again"
             )
     return how
+
+
+def localizer_outputs(outputs: Sequence[TensorSpec]) -> tuple[int, int]:
+    """Return which output of a localizer is its box, and which its class.
+
+    The one of width 4 is the box, xyxy in parts of the input tensor. Where both have width 4, the one whose name
+    holds "box" is.
+    """
+    wide = [number for number, spec in enumerate(outputs) if spec.shape[-1] == 4]
+    named = [number for number in wide if "box" in outputs[number].name.lower()]
+    box = (named or wide or [0])[0]
+    return box, next((number for number in range(len(outputs)) if number != box), box)
+
+
+def class_scores(values: F32) -> F32:
+    """Return how sure a classifier is of each class, float32 (C,), from its output of any shape.
+
+    One number is the probability of the second of two classes. Numbers outside 0..1 are logits: softmax, or sigmoid.
+    """
+    flat: F32 = values.reshape(-1)
+    if flat.min() < 0 or flat.max() > 1:
+        if flat.size == 1:
+            flat = np.concatenate([np.zeros(1, np.float32), flat])  # softmax of (0, x) is the sigmoid of x
+        powers: F32 = np.exp(flat - flat.max())
+        powers /= powers.sum()
+        return powers
+    return np.concatenate([1 - flat, flat]) if flat.size == 1 else flat
 
 
 def _survivors(scores: NDArray[Any], spec: TensorSpec, threshold: float, classes: I32) -> tuple[I32, I32, F32]:

@@ -10,6 +10,8 @@ from edge.types import F32
 
 Pairs = tuple[NDArray[np.integer[Any]], ...]
 """Rows of the queries and rows of the gallery, both (P,)."""
+Measure = Callable[[F32, F32, Pairs], F32]
+"""Queries (Q, D), gallery (G, D), pairs -> distance of each pair, float32 (P,)."""
 
 
 def manhattan(queries: F32, gallery: F32, pairs: Pairs) -> F32:
@@ -41,5 +43,5 @@ def cosine(queries: F32, gallery: F32, pairs: Pairs) -> F32:
     return result
 
 
-METRICS: dict[str, Callable[[F32, F32, Pairs], F32]] = {"manhattan": manhattan, "cosine": cosine}
+METRICS: dict[str, Measure] = {"manhattan": manhattan, "cosine": cosine}
 """Value of `Embedding.metric` in a bundle -> function."""

@@ -25,6 +25,21 @@ def is_picture(spec: TensorSpec, how: Preprocess) -> bool:
     return len(shape) == 4 and shape[0] == 1 and shape[3] == _CHANNELS[how.color]
 
 
+def cut_out(image: U8, box: F32) -> U8:
+    """Return the part of a picture inside a box, as a view.
+
+    Args:
+        image: uint8 (H, W, 3).
+        box: float32 (4,) xyxy pixels of `image`; the part outside the picture is cut off, and a box without any
+            pixel inside gives the nearest pixel.
+    """
+    rows, columns = image.shape[:2]
+    x0, y0, x1, y1 = box.tolist()  # plain numbers: array arithmetic on four of them costs ten times as much
+    left, top = max(0, min(int(x0), columns - 1)), max(0, min(int(y0), rows - 1))
+    right, bottom = max(left + 1, min(round(x1), columns)), max(top + 1, min(round(y1), rows))
+    return image[top:bottom, left:right]
+
+
 class Preprocessor:
     """Fills the input tensor of one model.
 
@@ -95,11 +110,7 @@ class Preprocessor:
         Returns:
             The tensor (1, height, width, 3), valid until the next call.
         """
-        rows, columns = image.shape[:2]
-        x0, y0, x1, y1 = box.tolist()  # plain numbers: array arithmetic on four of them costs ten times as much
-        left, top = max(0, min(int(x0), columns - 1)), max(0, min(int(y0), rows - 1))
-        right, bottom = max(left + 1, min(round(x1), columns)), max(top + 1, min(round(y1), rows))
-        return self.fit(image[top:bottom, left:right])[0]
+        return self.fit(cut_out(image, box))[0]
 
     def _pad_outside(self, height: int, width: int) -> None:
         """Write the padding again only when the picture's place in the tensor has changed."""

@@ -6,6 +6,7 @@ does not grow with the length of a run.
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from edge.types import Frame, FrameResult
 
@@ -13,6 +14,8 @@ STAGES = ("capture_wait", "decode", "preprocess", "detect", "embed", "match", "s
 """What a frame passes through, in order."""
 PARTS = ("detect_invoke", "embed_invoke")
 """Time inside the models: parts of `detect` and `embed`, measured apart."""
+ANSWER_STAGES = ("capture_wait", "decode", "preprocess", "model", "sinks")
+"""The same for a frame that one model alone is asked about."""
 
 _STEP_BITS = 7
 
@@ -54,8 +57,8 @@ class StageClock:
         stage_ns: stage -> time so far.
     """
 
-    def __init__(self) -> None:
-        self.stage_ns: dict[str, int] = dict.fromkeys(STAGES, 0) | dict.fromkeys(PARTS, 0)
+    def __init__(self, stages: Sequence[str] = (*STAGES, *PARTS)) -> None:
+        self.stage_ns: dict[str, int] = dict.fromkeys(stages, 0)
         self._last_ns = time.monotonic_ns()
 
     def received(self, frame: Frame) -> None:

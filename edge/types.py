@@ -42,6 +42,7 @@ class Frame:
         t_source_ns: the source's own time since its first frame: position in a video, clock of a camera.
             Motion and coasting are measured with it, so a file gives the same result at any speed.
         decode_ns: time the source spent to turn bytes into `image`.
+        name: of the picture's file; "" where it comes from no file of its own.
     """
 
     index: int
@@ -49,6 +50,7 @@ class Frame:
     image: U8
     t_source_ns: int = 0
     decode_ns: int = 0
+    name: str = ""
 
     def __post_init__(self) -> None:
         _check("Frame.image", self.image, np.uint8, (None, None, 3))
@@ -119,6 +121,13 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def none(cls) -> "Tracks":
+        """Make the value for a frame in which nobody is followed."""
+        none = np.zeros(0, np.float32)
+        return cls(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), none, np.zeros(0, np.int32),
+                   np.zeros(0, np.int32), np.zeros(0, np.int64), none)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
@@ -131,6 +140,8 @@ class FrameResult:
         stage_ns: time of each stage so far, by the profiler's stage names.
         shed: names of the work left out to keep the budget, in the order of the ladder; empty = all was done.
         age_ns: from capture to this result.
+        scores: float32 (C,), of a classifier or a localizer: how sure it is of each class that the picture shows it.
+            A localizer's box is the one row of `detections`. None in the loop of detect, embed and match.
     """
 
     frame: Frame
@@ -139,3 +150,4 @@ class FrameResult:
     stage_ns: dict[str, int] = field(default_factory=dict)
     shed: tuple[str, ...] = ()
     age_ns: int = 0
+    scores: F32 | None = None

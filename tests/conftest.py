@@ -24,16 +24,29 @@ from edge.bundle import (
 from edge.golden import PHOTO_SHAPE, make_golden
 
 DETECTOR_SIZE, EMBEDDER_SIZE = 96, 32
+FAKE_PROGRAMS = {"detect": "blobs", "embed": "mean_colors", "classify": "colors", "localize": "bright_spot"}
+FAKE_OUTPUTS = {
+    "detect": ("boxes", "scores"),
+    "embed": ("embedding",),
+    "classify": ("class",),
+    "localize": ("box", "class"),
+}
+FAKE_LABELS = {
+    "detect": ("blob", "tall"),
+    "embed": (),
+    "classify": ("red", "green", "blue"),
+    "localize": ("red", "green", "blue"),
+}
 
 
 def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = "") -> Bundle:
-    """Write a bundle of the fake runtime: blobs on a dark ground, embedded by their colours."""
-    size = DETECTOR_SIZE if task == "detect" else EMBEDDER_SIZE
-    program = Program("blobs" if task == "detect" else "mean_colors", busy_ms)
+    """Write a bundle of the fake runtime: blobs on a dark ground, embedded, classified or located by their colours."""
+    size = EMBEDDER_SIZE if task == "embed" else DETECTOR_SIZE
+    program = Program(FAKE_PROGRAMS[task], busy_ms)
     image = np.zeros((size, size, 3), np.uint8)
     image[8:20, 8:20] = (200, 40, 40)
     outputs = PROGRAMS[program.program](image[None])
-    names = ("boxes", "scores") if task == "detect" else ("embedding",)
+    names = FAKE_OUTPUTS[task]
     manifest = Manifest(
         format=FORMAT,
         name=name or f"fake-{task}",
@@ -44,10 +57,10 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         model_sha256="",
         inputs=(TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 3)),),
         outputs=tuple(TensorSpec(name=n, dtype="float32", shape=o.shape) for n, o in zip(names, outputs, strict=True)),
-        preprocess=Preprocess(fit="letterbox" if task == "detect" else "stretch", pad_value=0),
+        preprocess=Preprocess(fit="stretch" if task == "embed" else "letterbox", pad_value=0),
         golden=Golden(sha256="", max_error=1e-6, why="the same arithmetic on every machine"),
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
-        labels=("blob", "tall") if task == "detect" else (),
+        labels=FAKE_LABELS[task],
         decoder=Decoder(name="boxes", threshold=0.5) if task == "detect" else None,
         embedding=Embedding(dim=48, unit_length=False) if task == "embed" else None,
     )

@@ -5,7 +5,6 @@ The model file of such a bundle is the JSON of a `Program`.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import msgspec
@@ -54,7 +53,36 @@ def mean_colors(image: NDArray[np.uint8]) -> list[Tensor]:
     return [tiles.reshape(1, 48).astype(np.float32) / 255]
 
 
-PROGRAMS: dict[str, Callable[[NDArray[np.uint8]], list[Tensor]]] = {"blobs": blobs, "mean_colors": mean_colors}
+def closeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> list[Tensor]:
+    """Give pairs of vectors, (1, 1, P, D) each, the probability exp(-Manhattan distance) to be the same: (1, P)."""
+    same: NDArray[np.float32] = np.exp(-np.abs(a - b).sum(axis=3))
+    return [same.reshape(1, -1)]
+
+
+def colors(image: NDArray[np.uint8]) -> list[Tensor]:
+    """Classify a picture as red, green or blue: float32 (1, 3), the share of each in its brightness."""
+    sums = image[0].reshape(-1, 3).sum(axis=0, dtype=np.float32) + np.float32(1e-3)
+    return [(sums / sums.sum())[None]]
+
+
+def bright_spot(image: NDArray[np.uint8]) -> list[Tensor]:
+    """Box what is brighter than 96 and say of which colour it is: float32 (1, 4), parts of the input, and (1, 3)."""
+    bright = image[0].max(axis=2) > 96
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    box = np.zeros((1, 4), np.float32)
+    if len(rows):
+        height, width = bright.shape
+        box[0] = columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    return [box, *colors(image * bright[None, ..., None])]
+
+
+PROGRAMS: dict[str, Callable[..., list[Tensor]]] = {
+    "blobs": blobs,
+    "mean_colors": mean_colors,
+    "colors": colors,
+    "bright_spot": bright_spot,
+    "closeness": closeness,
+}
 
 
 def installed() -> bool:
@@ -88,9 +116,8 @@ class FakeBackend:
 
     def invoke(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Run the program once."""
-        image: Any = inputs[0]
         until = time.monotonic_ns() + self._busy_ns
-        outputs = self._run(image)
+        outputs = self._run(*inputs)
         while time.monotonic_ns() < until:
             pass
         return outputs

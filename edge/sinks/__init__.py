@@ -4,7 +4,9 @@
 |---|---|
 | `jsonl:PATH`, `jsonl:-` | one line of JSON a frame, to a file or to standard output |
 | `video:PATH` | annotated frames, .mp4, .avi or .mkv |
+| `crops:DIR` | what each track looked like, to train on; `?every_ms=200&max_mb=500` bound it |
 | `png:PATH` | the last annotated frame |
+| `folder:PATH` | every annotated frame, as a PNG of its own |
 | `window:` | a window; q or Esc ends the run |
 | `null:` | nothing |
 """
@@ -12,6 +14,8 @@
 from collections.abc import Sequence
 
 from edge.errors import ConfigError
+from edge.sinks.crops import CropsSink
+from edge.sinks.folder import FolderSink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
@@ -21,7 +25,7 @@ from edge.sinks.window import WindowSink
 
 __all__ = ["Sink", "open_sink"]
 
-KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "window:", "null:")
+KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "folder:PATH", "crops:DIR", "window:", "null:")
 
 
 def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
@@ -43,6 +47,10 @@ def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
             return VideoSink(uri, rest, labels, fps)
         case "png":
             return PngSink(uri, rest, labels)
+        case "folder":
+            return FolderSink(uri, rest, labels)
+        case "crops":
+            return CropsSink(uri, rest, labels)
         case "window":
             return WindowSink(uri, labels)
         case "null":

@@ -17,6 +17,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_PX = 22  # height of a capital in this font at scale 1
 _GOLDEN = 0.618034  # steps of the golden ratio keep neighbouring ids far apart on the colour circle
 _FIRST_HUE = 0.33
+_READABLE_PX = 240
+"""Shorter side below which a picture is enlarged before a label is drawn on it."""
 
 
 def annotate(result: FrameResult, labels: Sequence[str]) -> U8:
@@ -24,11 +26,13 @@ def annotate(result: FrameResult, labels: Sequence[str]) -> U8:
 
     A track has a box and a label "#id class score" in the colour of its id; a dashed box means that it coasts: it
     was not seen in this frame. A thin grey box is a detection that no track took. Lines and letters grow with
-    the picture, from 240 lines to 4K.
+    the picture, from 240 lines to 4K. What a classifier or localizer says is drawn by `_answer`.
 
     Returns:
         uint8 (H, W, 3) **BGR**, as OpenCV's writers and windows want it; owned by the caller.
     """
+    if result.scores is not None:
+        return _answer(result, result.scores, labels)
     picture = cv2.cvtColor(result.frame.image, cv2.COLOR_RGB2BGR)
     height, width = picture.shape[:2]
     short = min(height, width)
@@ -50,6 +54,29 @@ def annotate(result: FrameResult, labels: Sequence[str]) -> U8:
     for number, (x0, y0, _, _), index, score in rows:  # after all boxes: no line crosses a label
         text = f"#{number} {class_name(labels, index)} {score:.2f}"
         _label(picture, text, x0, y0, color_of(number), capital_px=max(7.0, short / 55), line=line)
+    return np.asarray(picture, np.uint8)
+
+
+def _answer(result: FrameResult, scores: F32, labels: Sequence[str]) -> U8:
+    """Draw the class and its score, at the box of a localizer or in the corner of a classifier's picture.
+
+    A small picture is enlarged by a whole number first, so that letters fit.
+    """
+    picture = cv2.cvtColor(result.frame.image, cv2.COLOR_RGB2BGR)
+    height, width = picture.shape[:2]
+    times = -(-_READABLE_PX // min(height, width))
+    if times > 1:
+        height, width = height * times, width * times
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+    short = min(height, width)
+    line = max(1, round(short / 150))
+    best = int(scores.argmax())
+    color = color_of(best + 1)
+    x0 = y0 = 0
+    for x0, y0, x1, y1 in _corners(result.detections.boxes * times, width, height):
+        cv2.rectangle(picture, (x0, y0), (x1, y1), color, line)
+    text = f"{class_name(labels, best)} {scores[best]:.2f}"
+    _label(picture, text, x0, y0, color, capital_px=max(7.0, short / 35), line=line)
     return np.asarray(picture, np.uint8)
 
 

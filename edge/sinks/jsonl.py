@@ -1,6 +1,6 @@
 """One line of JSON for each frame, to a file or to standard output.
 
-The schema is public; its keys are the fields of `Line`, `Found` and `Followed` below.
+The schema is public; its keys are the fields of `Line`, `Found` and `Followed`, or of `Answered`, below.
 """
 
 import os
@@ -17,6 +17,8 @@ from edge.sinks.sink import class_name, named_path, unwritable
 from edge.types import F32, FrameResult
 
 _NS_TO_MS = 1e-6
+_BEST = 5
+"""Classes of a classifier that are written."""
 
 
 class Found(msgspec.Struct):
@@ -48,6 +50,23 @@ class Line(msgspec.Struct):
     shed: tuple[str, ...]
     detections: list[Found]
     tracks: list[Followed]
+
+
+class Answered(msgspec.Struct):
+    """One frame of a classifier or localizer; `file` is null but for pictures, `box` for classifiers.
+
+    `scores` holds the best few classes, best first.
+    """
+
+    frame: int
+    file: str | None
+    t_ms: float
+    age_ms: float
+    stages_ms: dict[str, float]
+    class_: str = msgspec.field(name="class")
+    score: float
+    box: list[float] | None
+    scores: dict[str, float]
 
 
 class JsonlSink:
@@ -125,8 +144,10 @@ class JsonlSink:
             os.close(nowhere)
 
 
-def to_line(result: FrameResult, labels: Sequence[str]) -> Line:
+def to_line(result: FrameResult, labels: Sequence[str]) -> Line | Answered:
     """Turn a result into what is written: boxes to 1/100 pixel, scores and distances to 4 digits, times to 1 us."""
+    if result.scores is not None:
+        return _to_answered(result, result.scores, labels)
     found, tracks = result.detections, result.tracks
     detections = [
         Found(box, score, class_name(labels, index))
@@ -150,6 +171,23 @@ def to_line(result: FrameResult, labels: Sequence[str]) -> Line:
     frame = result.frame
     t_ms, age_ms = round(frame.t_source_ns * _NS_TO_MS, 3), round(result.age_ns * _NS_TO_MS, 3)
     return Line(frame.index, t_ms, age_ms, stages, result.shed, detections, followed)
+
+
+def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str]) -> Answered:
+    frame, boxes = result.frame, _rounded(result.detections.boxes, 2)
+    order = np.argsort(-scores, kind="stable")[:_BEST].tolist()
+    values = _rounded(scores, 4)
+    return Answered(
+        frame=frame.index,
+        file=frame.name or None,
+        t_ms=round(frame.t_source_ns * _NS_TO_MS, 3),
+        age_ms=round(result.age_ns * _NS_TO_MS, 3),
+        stages_ms={name: round(ns * _NS_TO_MS, 3) for name, ns in result.stage_ns.items()},
+        class_=class_name(labels, order[0]),
+        score=values[order[0]],
+        box=boxes[0] if boxes else None,
+        scores={class_name(labels, index): values[index] for index in order},
+    )
 
 
 def _rounded(values: F32, digits: int) -> list[Any]:

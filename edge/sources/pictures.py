@@ -64,7 +64,9 @@ class Pictures:
                 continue
             now_ns = time.monotonic_ns()
             self._given += 1
-            return Frame(index, now_ns, image, round(index * 1e9 / NOMINAL_FPS), now_ns - begin_ns)
+            return Frame(
+                index, now_ns, image, round(index * 1e9 / NOMINAL_FPS), now_ns - begin_ns, self._paths[index].name
+            )
         if self._paths and not self._given:
             raise SourceError(
                 f"{self.name}: want pictures, got {len(self._paths)} files, none of which could be decoded; check them"

@@ -20,7 +20,7 @@ import numpy as np
 from edge import boxes, motion
 from edge.assignment import choose
 from edge.config import Track
-from edge.distance import METRICS
+from edge.distance import METRICS, Measure
 from edge.types import F32, I32, I64, NO_DETECTION, UNKNOWN, Detections, Frame, Tracks
 
 NEAR_IOU = 0.3
@@ -128,16 +128,17 @@ class _Scale:
 class Match:
     """Follows individuals. Call `plan`, then `update`, once a frame."""
 
-    def __init__(self, how: Track, metric: str, dim: int) -> None:
+    def __init__(self, how: Track, metric: str, dim: int, measure: Measure | None = None) -> None:
         """Start with nobody.
 
         Args:
             how: the `[track]` settings.
             metric: key of `edge.distance.METRICS`, used where `how.metric` says `bundle`.
             dim: length D of an embedding.
+            measure: a learned distance that takes the metric's place; see `edge.stages.compare`.
         """
         self._how = how
-        self._measure = METRICS[metric if how.metric == "bundle" else how.metric]
+        self._measure = measure or METRICS[metric if how.metric == "bundle" else how.metric]
         self._coast_ns, self._keep_ns = int(how.coast_ms * 1e6), int(how.keep_ms * 1e6)
         self._start_score = float(np.float32(how.start_score))  # as precise as the scores it is compared with
         self._next_id = 1

@@ -1,0 +1,123 @@
+"""`edge classify` and `edge localize`: one model is asked about pictures, a video or a camera."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import cv2
+
+from edge.answer import Tally, answer
+from edge.bundle import Manifest, Task
+from edge.errors import ConfigError
+from edge.folders import bundle_for
+from edge.interrupt import stop_on_signal
+from edge.model import open_model
+from edge.sinks import Sink, open_sink
+from edge.sinks.progress import ProgressSink
+from edge.sinks.sink import class_name
+from edge.sinks.text import TextSink
+from edge.sources import Source, open_source
+from edge.stages.classify import Classify, Localize
+
+ASKING: tuple[Task, ...] = ("classify", "localize")
+"""The commands, which are named after the task of the bundle they take."""
+
+MAX_THREADS = 4
+"""Models of this size gain nothing from more."""
+
+_WHAT = {
+    "classify": "say of which class each picture is",
+    "localize": "say what the one object of each picture is, and where",
+}
+_EPILOG = """\
+SOURCE: a picture, a folder of pictures, a video, 0 or /dev/video0, picamera:, rtsp://..., http://...
+sinks: jsonl:PATH (- = standard output), video:PATH, folder:PATH (a PNG each), png:PATH (last frame), null:
+
+examples:
+  edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
+  edge {command} yard.mp4 --bundle build/bundles/NAME --sink video:answers.mp4
+  edge {command} --camera 0 --show
+"""
+
+
+def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the two commands to those of `edge`."""
+    for command in ASKING:
+        words = _WHAT[command]
+        parser = commands.add_parser(
+            command, help=words, description=f"{words[0].upper()}{words[1:]}.", epilog=_EPILOG.format(command=command),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument("source", nargs="?", metavar="SOURCE", help="where the pictures come from")
+        where.add_argument("--camera", metavar="N", help="short for the SOURCE N")
+        add = parser.add_argument
+        add("--bundle", default="", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+        add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
+        add("--frames", type=_positive, metavar="N", help="stop after N frames")
+        add("--threads", type=_positive, metavar="N", help="cores for the model (default: all, at most 4)")
+        add("--pace", action="store_true", help="play a video at its own speed, as a camera would")
+        add("--show", action="store_true", help="open a window with the result; q closes it")
+        add("--quiet", action="store_true", help="print the summary alone")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"want a whole number from 1 on, got '{text}'")
+    return int(text)
+
+
+def ask(flags: argparse.Namespace) -> int:
+    """Run `edge classify` or `edge localize`; returns the exit code.
+
+    Raises:
+        BundleError: no bundle for the task, or not one that can be trusted.
+        SourceError: nothing to read, or the source was lost.
+        ConfigError: an output that cannot be written.
+    """
+    task: Task = flags.command
+    uri = flags.camera if flags.camera is not None else flags.source
+    if not uri:
+        raise ConfigError(f"source: want SOURCE or --camera N, got neither; try: edge {task} --camera 0")
+    cv2.setNumThreads(1)  # the cores belong to the model
+    threads = flags.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
+    tally = Tally()
+    with contextlib.ExitStack() as open_things:
+        enter = open_things.enter_context
+        model = enter(open_model(bundle_for(task, flags.bundle), task, threads))
+        stage = Localize(model) if task == "localize" else Classify(model)
+        source = enter(open_source(uri, pace=flags.pace))
+        manifest = model.bundle.manifest
+        sinks = _open_sinks(flags, source, manifest.labels, open_things)
+        stop = enter(stop_on_signal(source))
+        open_things.callback(_print_summary, manifest, tally, source)
+        answer(source, stage, sinks, tally, stop.event, flags.frames)
+    return 128 + stop.signal if stop.signal else 0
+
+
+def _open_sinks(
+    flags: argparse.Namespace, source: Source, labels: Sequence[str], open_things: contextlib.ExitStack
+) -> list[Sink]:
+    uris = [*flags.sink, *(["window:"] if flags.show else [])]
+    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, labels, source.fps or 10.0)) for uri in uris]
+    if not flags.quiet and "jsonl:-" not in flags.sink:
+        sinks.append(TextSink(labels, source.live))
+    total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)
+    return [*sinks, open_things.enter_context(ProgressSink(total, source.live))]
+
+
+def _print_summary(manifest: Manifest, tally: Tally, source: Source) -> None:
+    """Print one line, whatever ended the run: what was found, how fast, and how good the model is known to be."""
+    if not tally.frames:
+        return
+    classes = ", ".join(f"{n} {class_name(manifest.labels, index)}" for index, n in tally.classes.most_common())
+    parts = [f"{tally.frames} frames: {classes}", f"{tally.model.percentile_ns(50) / 1e6:.2f} ms in the model"]
+    if source.dropped:
+        parts.append(f"{source.dropped} {'dropped' if source.live else 'could not be read'}")
+    known = [f"{m.name} {m.value:.1%}" for m in manifest.metrics if m.name in ("mIoU", "accuracy")]
+    if known:
+        examples = next(m.examples for m in manifest.metrics if m.name in ("mIoU", "accuracy"))
+        parts.append(f"when converted {', '.join(known)} of {examples} examples")
+    print("; ".join(parts), file=sys.stderr)

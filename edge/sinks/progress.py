@@ -1,0 +1,41 @@
+"""A progress bar over a source that ends."""
+
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from edge.types import FrameResult
+
+
+class ProgressSink:
+    """Counts frames on standard error; silent where nobody looks, and for a source that has no end."""
+
+    wants_stop = False
+
+    def __init__(self, total: int | None, live: bool) -> None:
+        """Draw the empty bar.
+
+        Args:
+            total: frames that will come, None if unknown.
+            live: True for a source without end.
+        """
+        quiet = True if live or not sys.stderr.isatty() else None
+        self._bar = tqdm(total=total, unit=" frames", disable=quiet, leave=False)
+
+    def write(self, result: FrameResult) -> None:
+        """Count one frame."""
+        del result
+        self._bar.update()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+    def __enter__(self) -> "ProgressSink":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,204 @@
+"""What each ingredient of a convolutional net is worth: one base, and rows that change one thing each.
+
+The changes of a row are keys of the base's own recipe; for layers, `set` changes keys of every layer of a kind and
+`swap` puts other layers in the place of a kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+
+from edge.errors import ConfigError
+from models.classify.data import Pictures
+from models.classify.jobs import CONFUSION_FILE, job_of
+from models.classify.recipe import Recipe
+from models.page import Block, Heading, Picture, Table, Text, to_html, to_markdown
+from models.training.archive import writable
+from models.training.recipe import Part, read_recipe
+from models.training.run import CURVES_FILE, Figures, train
+
+BASE = "base"
+
+
+class Row(Part, frozen=True):
+    """One change.
+
+    Attributes:
+        name: of the row, for folder and table.
+        group: heading it stands under.
+        change: keys of the recipe with other values; a table such as `optimizer` is merged, not replaced.
+        set: kind of layer -> keys with other values.
+        swap: kind of layer -> layers in its place; [] leaves it out.
+    """
+
+    name: str
+    group: str
+    change: dict[str, Any] = msgspec.field(default_factory=dict)
+    set: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    swap: dict[str, list[dict[str, Any]]] = msgspec.field(default_factory=dict)
+
+
+class Ablation(Part, frozen=True):
+    """A study.
+
+    Attributes:
+        words: what it says, for the table.
+        seeds: each row is trained once with each of them: weights, order and augmentation differ, the split does not.
+        base: what the rows differ from.
+        rows: the changes.
+    """
+
+    words: str
+    seeds: tuple[int, ...]
+    base: dict[str, Any]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a row.
+
+    Attributes:
+        row: the change; None for the base.
+        results: figures of each seed.
+    """
+
+    row: Row | None
+    results: tuple[Figures, ...]
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Validation accuracy of each seed."""
+        return tuple(figures["valid"]["accuracy"] for figures in self.results)
+
+    @property
+    def mean(self) -> float:
+        """Mean validation accuracy over the seeds."""
+        return float(np.mean(self.accuracies))
+
+
+def read_ablation(path: Path) -> tuple[Ablation, dict[str, Recipe]]:
+    """Read a study and the recipe of each of its rows, by name, `base` first.
+
+    Raises:
+        ConfigError: not readable, or a row that is no recipe.
+    """
+    study = read_recipe(path, Ablation)
+    recipes = {BASE: _recipe(study.base, f"{path}: base")}
+    for row in study.rows:
+        if row.name in recipes:
+            raise ConfigError(f"recipe {path}: want each row once, got '{row.name}' twice; rename one")
+        recipes[row.name] = _recipe(_changed(study.base, row), f"{path}: row {row.name}")
+    return study, recipes
+
+
+def run_ablation(path: Path, pictures: Pictures, folder: Path) -> tuple[Ablation, list[Outcome]]:
+    """Train every row with every seed, seed by seed; what is finished is left alone.
+
+    Args:
+        path: of the study.
+        pictures: training pictures; a part of them judges.
+        folder: where the models land.
+
+    Raises:
+        ConfigError: see `read_ablation` and `models.training.run.train`.
+    """
+    study, recipes = read_ablation(path)
+    rows = {BASE: None, **{row.name: row for row in study.rows}}
+    figures: dict[str, list[Figures]] = {name: [] for name in recipes}
+    for seed in study.seeds:
+        for name, recipe in recipes.items():
+            job = job_of(f"{name}-{seed}", recipe, path.read_text("utf-8"), pictures, folder, seed=seed)
+            figures[name].append(train(job).figures)
+            keras.backend.clear_session()
+    return study, [Outcome(row, tuple(figures[name])) for name, row in rows.items()]
+
+
+def table(outcomes: list[Outcome]) -> list[tuple[str, str, str, str, str, str]]:
+    """Return rows: group, name, mean accuracy, difference from the base in points, worst class by F1, seconds."""
+    base = outcomes[0]
+    made = []
+    for outcome in outcomes:
+        f1 = outcome.results[0]["valid"]["f1_per_class"]
+        worst = min(f1, key=f1.__getitem__)
+        gaps = [100 * (ours - theirs) for ours, theirs in zip(outcome.accuracies, base.accuracies, strict=True)]
+        made.append(
+            (
+                outcome.row.group if outcome.row else "",
+                outcome.row.name if outcome.row else BASE,
+                f"{100 * outcome.mean:.2f}",
+                " / ".join(f"{gap:+.2f}" for gap in gaps) if outcome.row else "",
+                f"{worst} {f1[worst]:.3f}",
+                f"{np.mean([figures['seconds'] for figures in outcome.results]):.0f}",
+            )
+        )
+    return made
+
+
+def write_table(folder: Path, study: Ablation, outcomes: list[Outcome]) -> tuple[Path, list[str]]:
+    """Write `ablation.md` and `ablation.html`, with learning curves and confusion matrix of base and best row.
+
+    Returns:
+        The page, and the table as Markdown lines.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    rows = table(outcomes)
+    head = ("", "change", "validation accuracy, %", "points from base, each seed", "worst class, F1", "s")
+    spread = max(abs(value - outcomes[0].mean) for value in outcomes[0].accuracies)
+    words = (
+        f"{study.words}; seeds {', '.join(map(str, study.seeds))}; the base itself varies by {100 * spread:.2f} points."
+    )
+    best = max(outcomes, key=lambda outcome: outcome.mean)
+    blocks: list[Block] = [Text(words, lead=True), Table(head, tuple(rows), frozenset({2, 3, 5}))]
+    files = {}
+    for outcome in dict.fromkeys((id(outcomes[0]), id(best))):
+        found = next(o for o in outcomes if id(o) == outcome)
+        name = found.row.name if found.row else BASE
+        blocks.append(Heading(name))
+        f1 = found.results[0]["valid"]["f1_per_class"]
+        blocks.append(
+            Table(("class", "F1"), tuple((label, f"{value:.3f}") for label, value in f1.items()), frozenset({1}))
+        )
+        for file in (CURVES_FILE, CONFUSION_FILE):
+            files[f"{name}-{file}"] = (folder / f"{name}-{study.seeds[0]}" / file).read_bytes()
+            blocks.append(Picture(f"{name}-{file}", f"{file.removesuffix('.png')} of {name}"))
+    page = folder / "ablation.html"
+    markdown = to_markdown("Ablation", blocks[:2])
+    with writable(folder):
+        (folder / "ablation.md").write_text(markdown)
+        page.write_text(to_html("What each ingredient is worth", blocks, files))
+    return page, markdown.splitlines()
+
+
+def _changed(base: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    made = _merge(base, row.change)
+    layers = []
+    kinds = {layer.get("kind") for layer in base["layers"]}
+    for kind in (*row.set, *row.swap):
+        if kind not in kinds:
+            raise ConfigError(f"row {row.name}: want a kind of layer of the base, got '{kind}'; correct it")
+    for layer in made["layers"]:
+        layers += row.swap.get(layer["kind"], [{**layer, **row.set.get(layer["kind"], {})}])
+    return {**made, "layers": layers}
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in change.items()
+    }
+    return {**base, **both}
+
+
+def _recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        return msgspec.convert(dict(values), Recipe)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: want the keys of models.classify.recipe, got '{error}'; correct it") from error

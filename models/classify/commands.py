@@ -1,0 +1,111 @@
+"""`python -m models zoo`, `zoo-report` and `ablation`."""
+
+import argparse
+from pathlib import Path
+
+from models.training.recipe import RECIPES, find_recipes
+
+FAMILY = "zoo"
+OUT = Path("build/zoo")
+MODELS = Path("build/models")
+ABLATION = Path("build/ablation")
+BUNDLES = Path("build/bundles")
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands of this family to those of `python -m models`."""
+    training = commands.add_parser(
+        "zoo", help="train the classifiers of Fashion-MNIST",
+        description="Train classifiers of Fashion-MNIST, the quickest first, as many as the time allows by the seconds "
+        "that the recipes tell. A finished model is left alone; a run that was killed goes on where it was.",
+        epilog=f"recipes: {', '.join(find_recipes(FAMILY))}",
+    )  # fmt: skip
+    add = training.add_argument
+    add(
+        "names",
+        nargs="*",
+        metavar="RECIPE",
+        help="train these, whatever they take: names, or .toml files on data of your own",
+    )
+    add("--minutes", type=float, default=60.0, metavar="N", help="of training on two cores (default: %(default)g)")
+    add("--list", action="store_true", help="show what would be trained, and train nothing")
+    add("--finished", action="store_true", help="print the names of finished models that can be converted soon")
+    add("--most-parameters", type=float, default=2e6, metavar="N", help="for --finished (default: %(default)g)")
+    add("--models", type=Path, default=MODELS, metavar="DIR", help="where models land (default: %(default)s)")
+    training.set_defaults(run=_zoo)
+    data = commands.add_parser(
+        "zoo-data", help="write what the converter needs of Fashion-MNIST",
+        description="Write calibrate.npz (of the validation part), test.npz and labels.txt for the converter.",
+    )  # fmt: skip
+    data.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="default: %(default)s")
+    data.set_defaults(run=_data)
+    reporting = commands.add_parser(
+        "zoo-report", help="compare the finished classifiers on one page",
+        description="Judge finished models on the 10,000 test pictures, once each; print the comparison and write "
+        "report.html with learning curves, confusion matrices and 50 random predictions.",
+    )  # fmt: skip
+    add = reporting.add_argument
+    add("--models", type=Path, default=MODELS, metavar="DIR", help="where models are (default: %(default)s)")
+    add("--bundles", type=Path, default=BUNDLES, metavar="DIR", help="where int8 bundles are (default: %(default)s)")
+    add("--out", type=Path, default=OUT, metavar="DIR", help="default: %(default)s")
+    reporting.set_defaults(run=_report)
+    study = commands.add_parser(
+        "ablation", help="train a net with one thing changed at a time, and say what each is worth",
+        description="Train the base and every row of a study, with every seed; print and write the table.",
+    )  # fmt: skip
+    add = study.add_argument
+    add(
+        "study",
+        nargs="?",
+        type=Path,
+        default=RECIPES / "convnets" / "ablation.toml",
+        help="a .toml file (default: %(default)s)",
+    )
+    add("--out", type=Path, default=ABLATION, metavar="DIR", help="models and table (default: %(default)s)")
+    study.set_defaults(run=_ablation)
+
+
+def _zoo(options: argparse.Namespace) -> int:
+    from models.classify.zoo import entries, finished_names, plan, train_all
+
+    if options.finished:
+        print("\n".join(finished_names(options.models, options.most_parameters)))
+        return 0
+    every = entries(options.names)
+    taken, left = (every, []) if options.names else plan(every, options.minutes)
+    print(f"{len(taken)} models, {sum(entry.seconds for entry in taken) / 60:.0f} minutes on two idle cores:")
+    for entry in taken:
+        print(f"  {entry.name:26} {entry.seconds / 60:5.1f} min  {entry.recipe.words}")
+    if left:
+        print(f"left out, as {options.minutes:g} minutes do not hold them: {', '.join(e.name for e in left)}")
+    if not options.list:
+        train_all(taken, options.models)
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from models.classify.zoo import write_data
+
+    for path in write_data(options.out):
+        print(path)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from models.classify.table import write_report
+
+    page, lines = write_report(options.models, options.bundles, options.out)
+    print("\n".join(lines))
+    print(f"see {page}")
+    return 0
+
+
+def _ablation(options: argparse.Namespace) -> int:
+    from models.classify.ablation import run_ablation, write_table
+    from models.classify.data import training_pictures
+
+    study, outcomes = run_ablation(options.study, training_pictures(), options.out)
+    path, lines = write_table(options.out, study, outcomes)
+    print("\n".join(lines))
+    print(f"see {path}")
+    return 0

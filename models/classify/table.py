@@ -1,0 +1,202 @@
+"""The comparison of the zoo: the table that is printed, and one page with every picture.
+
+Test pictures are read here and in the converter, for models that were chosen before; what a model answered to them is
+kept beside the report, so that each model meets them once.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from edge.bundle import read_manifest
+from edge.errors import BundleError, ConfigError
+from edge.types import F32
+from models.classify.data import Pictures, test_pictures
+from models.classify.sheet import prediction_sheet
+from models.classify.zoo import bundle_name, entries, finished_names
+from models.page import Block, Heading, Lines, Picture, Table, Text, to_html, to_markdown
+from models.training.archive import STAMP_FILE, writable
+from models.training.curves import plot_confusion, plot_curves
+from models.training.run import CURVES_FILE, Figures, read_result
+from models.training.scores import classification_scores
+
+PREDICTIONS = 50
+_HEAD = (
+    *("model", "valid. acc. %", "valid. ROC-AUC", "test acc. %", "test ROC-AUC", "parameters", "int8 kB"),
+    *("int8 acc. %", "fall", "host ms", "epochs", "min"),
+)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What came of a model's int8 bundle.
+
+    Attributes:
+        size: of the model file in bytes.
+        accuracy: on the test pictures, None where the converter was given none.
+        keras: accuracy of the float model there.
+        latency_ms: median on the machine that converted it, None where it was not measured.
+    """
+
+    size: int
+    accuracy: float | None
+    keras: float | None
+    latency_ms: float | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model of the table.
+
+    Attributes:
+        name: of the model.
+        figures: of its training.
+        test: scores on the test pictures.
+        packed: its int8 bundle, None where there is none.
+    """
+
+    name: str
+    figures: Figures
+    test: dict[str, Any]
+    packed: Packed | None
+
+
+def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str]]:
+    """Compare all finished models of the zoo.
+
+    Args:
+        models: folder of trained models.
+        bundles: folder of the converter's bundles.
+        out: folder of the report.
+
+    Returns:
+        The page, and the table as lines of Markdown.
+
+    Raises:
+        ConfigError: no model is finished, or the folder cannot be written.
+    """
+    names = finished_names(models)
+    if not names:
+        raise ConfigError(f"{models}: want finished models of the zoo, got none; run 'python -m models zoo' first")
+    test = test_pictures()
+    answers, standings = {}, []
+    for name in tqdm(names, desc="test pictures", unit="model", disable=None, leave=False):
+        answers[name] = _answers(models / name, test, out / "test")
+        scores = classification_scores(test.truth, answers[name], test.labels)
+        standings.append(Standing(name, read_result(models / name).figures, scores, read_packed(bundles, name)))
+    standings.sort(key=lambda standing: -standing.figures["valid"]["accuracy"])
+    best = standings[0]
+    files = {"curves.png": plot_curves({s.name: read_result(models / s.name).history for s in standings})}
+    files["predictions.png"] = prediction_sheet(test, answers[best.name], best.name, PREDICTIONS)
+    blocks = _front(standings, [entry.name for entry in entries() if entry.name not in names])
+    for standing in standings:
+        blocks += _one(standing, models, test.labels, files)
+    page = out / "report.html"
+    lines = to_markdown("Fashion-MNIST zoo", blocks[:2]).splitlines()
+    with writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text("\n".join(lines) + "\n")
+        (out / "predictions.png").write_bytes(files["predictions.png"])
+        page.write_text(to_html("Fashion-MNIST zoo", blocks, files))
+    return page, lines
+
+
+def read_packed(bundles: Path, name: str) -> Packed | None:
+    """Return what the converter left of a model; None where there is no bundle."""
+    folder = bundles / bundle_name(name)
+    try:
+        manifest = read_manifest(folder)
+    except BundleError:
+        return None
+    metric = next((metric for metric in manifest.metrics if metric.name == "accuracy"), None)
+    report = folder.with_name(folder.name.removesuffix("-int8-tflite") + ".report") / "report.json"
+    try:
+        variants = json.loads(report.read_text())["variants"]
+        latency = next(v.get("latency_ms") for v in variants if v["name"] == "int8-tflite")
+    except (OSError, ValueError, KeyError, StopIteration):
+        latency = None
+    size = (folder / manifest.model_file).stat().st_size
+    if metric is None:
+        return Packed(size, None, None, latency)
+    return Packed(size, metric.value, metric.keras, latency)
+
+
+def _answers(path: Path, test: Pictures, cache: Path) -> F32:
+    """Return the probabilities of a model for the test pictures, from the cache if it is the same model."""
+    stamp = (path / STAMP_FILE).read_text()
+    kept = cache / f"{path.name}.npz"
+    if kept.is_file():
+        with np.load(kept) as packed:
+            if str(packed["stamp"]) == stamp:
+                known: F32 = packed["probabilities"]
+                return known
+    made: F32 = read_result(path).load().predict(test.images, batch_size=256, verbose=0).astype(np.float32)
+    keras.backend.clear_session()
+    with writable(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(".new.npz")
+        np.savez_compressed(unfinished, probabilities=made, stamp=np.array(stamp))
+        unfinished.replace(kept)
+    return made
+
+
+def _front(standings: list[Standing], missing: list[str]) -> list[Block]:
+    best = standings[0]
+    words = f"{best.name} is best on the validation pictures ({best.figures['valid']['accuracy']:.2%})"
+    words += f"; on the test pictures it reaches {best.test['accuracy']:.2%}"
+    if best.packed is not None and best.packed.accuracy is not None:
+        words += f", in int8 {best.packed.accuracy:.2%} with {best.packed.size / 1000:.0f} kB"
+    made: list[Block] = [
+        Text(words + ".", lead=True),
+        Table(_HEAD, tuple(_row(standing) for standing in standings), frozenset(range(1, len(_HEAD)))),
+        Text(
+            "Models are chosen by the validation pictures, 5,000 of the 60,000 for training; the 10,000 test pictures "
+            "were read for this table alone. int8 and host ms are the converter's: test accuracy of the bundle, "
+            "its fall from Keras in points, and the median of one run on the workstation."
+        ),
+        Lines(tuple(f"{s.name}: {s.figures['words']}" for s in standings)),
+    ]
+    if missing:
+        made.append(Text(f"Not trained here: {', '.join(missing)}."))
+    return [
+        *made, Heading("Validation accuracy after each epoch"), Picture("curves.png", "all learning curves"),
+        Heading(f"{PREDICTIONS} random test pictures and what {best.name} says"),
+        Picture("predictions.png", "pictures with the answer, green where right"),
+    ]  # fmt: skip
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    figures, packed = standing.figures, standing.packed
+    valid = figures["valid"]
+    int8 = ["", "", "", ""]
+    if packed is not None:
+        int8[0] = f"{packed.size / 1000:.0f}"
+        if packed.accuracy is not None and packed.keras is not None:
+            int8[1:3] = f"{100 * packed.accuracy:.2f}", f"{100 * (packed.keras - packed.accuracy):+.2f}"
+        int8[3] = "" if packed.latency_ms is None else f"{packed.latency_ms:.2f}"
+    return (
+        standing.name, f"{100 * valid['accuracy']:.2f}", _area(valid), f"{100 * standing.test['accuracy']:.2f}",
+        _area(standing.test), f"{figures['parameters']:,}", *int8, str(figures["epochs"]),
+        f"{figures['seconds'] / 60:.1f}",
+    )  # fmt: skip
+
+
+def _area(scores: dict[str, Any]) -> str:
+    return "" if scores["roc_auc"] is None else f"{scores['roc_auc']:.4f}"
+
+
+def _one(standing: Standing, models: Path, labels: tuple[str, ...], files: dict[str, bytes]) -> list[Block]:
+    name = standing.name
+    curves, confusion = f"{name}-curves.png", f"{name}-confusion.png"
+    files[curves] = (models / name / CURVES_FILE).read_bytes()
+    files[confusion] = plot_confusion(np.array(standing.test["confusion"]), labels, f"{name}, test pictures")
+    f1 = "F1 of each class: " + ", ".join(f"{label} {v:.3f}" for label, v in standing.test["f1_per_class"].items())
+    return [
+        Heading(name), Text(standing.figures["words"]), Text(f1), Picture(curves, f"learning curves of {name}"),
+        Picture(confusion, f"confusion matrix of {name}"),
+    ]  # fmt: skip

@@ -1,0 +1,136 @@
+"""The zoo of Fashion-MNIST: what fits into an hour, in which order, and training it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from models.classify.data import pictures_of, split, test_pictures, training_pictures
+from models.classify.jobs import job_of
+from models.classify.recipe import Recipe
+from models.training.archive import archive_of, writable
+from models.training.recipe import find_recipe, find_recipes, read_recipe
+from models.training.run import MODELS, Job, Result, read_result, train
+
+FAMILY = "zoo"
+CALIBRATING = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the zoo.
+
+    Attributes:
+        name: of model and recipe.
+        path: of the recipe.
+        recipe: read from it.
+    """
+
+    name: str
+    path: Path
+    recipe: Recipe
+
+    @property
+    def seconds(self) -> float:
+        """What training is expected to take, by the recipe."""
+        return self.recipe.epochs * self.recipe.seconds_per_epoch
+
+    def job(self, folder: Path = MODELS) -> Job:
+        """Read its data and return what trains it."""
+        pictures = pictures_of(self.recipe)
+        return job_of(self.name, self.recipe, self.path.read_text("utf-8"), pictures, folder)
+
+
+def entries(names: Sequence[str] = ()) -> list[Entry]:
+    """Return models of the zoo, the quickest first, each after the one that it starts from.
+
+    Args:
+        names: which ones; empty = all.
+
+    Raises:
+        ConfigError: no such recipe, or one that is wrong.
+    """
+    paths = {name: find_recipe(FAMILY, name) for name in names} if names else find_recipes(FAMILY)
+    found = [Entry(path.name.removesuffix(".toml"), path, read_recipe(path, Recipe)) for path in paths.values()]
+    waiting, ordered = sorted(found, key=lambda entry: (entry.seconds, entry.name)), []
+    while waiting:
+        names_left = {entry.name for entry in waiting}
+        ready = next((e for e in waiting if e.recipe.start_from not in names_left - {e.name}), waiting[0])
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def plan(every: Sequence[Entry], minutes: float) -> tuple[list[Entry], list[Entry]]:
+    """Divide models into those that fit into a time, taken in order, and the rest; what is left out leaves room.
+
+    A model that starts from one that was left out is left out, too.
+    """
+    taken: list[Entry] = []
+    left: list[Entry] = []
+    seconds = 0.0
+    for entry in every:
+        if seconds + entry.seconds <= 60 * minutes and entry.recipe.start_from not in {e.name for e in left}:
+            taken.append(entry)
+            seconds += entry.seconds
+        else:
+            left.append(entry)
+    return taken, left
+
+
+def train_all(chosen: Sequence[Entry], folder: Path = MODELS) -> list[Result]:
+    """Train models one after the other; a finished one is left alone, a killed one goes on.
+
+    Raises:
+        ConfigError: see `models.training.run.train`.
+    """
+    made = []
+    for place, entry in enumerate(chosen, 1):
+        start = time.monotonic()
+        print(f"[{place}/{len(chosen)}] {entry.name}: {entry.recipe.words}", flush=True)
+        made.append(train(entry.job(folder)))
+        keras.backend.clear_session()
+        how = f"trained in {time.monotonic() - start:.0f} s" if made[-1].trained else "was finished before"
+        print(f"  {how}, validation accuracy {made[-1].figures['valid']['accuracy']:.2%}", flush=True)
+    return made
+
+
+def finished_names(folder: Path = MODELS, most_parameters: float = float("inf")) -> list[str]:
+    """Return the models of the zoo that have an archive, in the order of `entries`, without those larger than that."""
+    done = [entry.name for entry in entries() if archive_of(folder / entry.name).is_file()]
+    return [name for name in done if read_result(folder / name).figures["parameters"] <= most_parameters]
+
+
+def write_data(out: Path) -> list[Path]:
+    """Write what the converter needs: 500 validation pictures to calibrate with, the test pictures, the labels.
+
+    No model of the zoo was trained on those that calibrate.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+        FetchError: Fashion-MNIST could not be fetched.
+    """
+    pictures = training_pictures()
+    _, valid = split(pictures, Recipe(words="", layers=(), epochs=1).valid_examples, 0, 0)
+    chosen = np.random.default_rng(0).permutation(len(valid.truth))[:CALIBRATING]
+    test = test_pictures()
+    made = [out / "calibrate.npz", out / "test.npz", out / "labels.txt"]
+    with writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for path, images, truth in (
+            (made[0], valid.images[chosen], valid.truth[chosen]),
+            (made[1], test.images, test.truth),
+        ):
+            unfinished = path.with_suffix(".new.npz")
+            np.savez_compressed(unfinished, image=images, y=truth)
+            unfinished.replace(path)
+        made[2].write_text("\n".join(pictures.labels) + "\n")
+    return made
+
+
+def bundle_name(name: str, side: int = 28) -> str:
+    """Return the folder name of a model's int8 bundle: a bundle's name has no dots."""
+    return f"{name.replace('.', '_')}-{side}-int8-tflite"

@@ -1,0 +1,32 @@
+"""Pascal VOC annotations: one xml file for each picture, with its objects' names and boxes."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+
+
+def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
+    """Return boxes float32 (K, 4) xyxy pixels and the K names of one annotation.
+
+    Raises:
+        ConfigError: no xml, or a box that is empty or not inside the picture.
+    """
+    try:
+        root = ElementTree.parse(xml).getroot()
+        width, height = (float(root.findtext(f"size/{side}", "inf")) for side in ("width", "height"))
+        boxes, names = [], []
+        for thing in root.iter("object"):
+            box = [float(thing.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
+            if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
+                raise ConfigError(
+                    f"data {xml}: want a box inside the picture of {width:g} x {height:g}, got {box}; correct the xml"
+                )
+            boxes.append(box)
+            names.append(thing.findtext("name", ""))
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ConfigError(f"data {xml}: want a Pascal VOC annotation, got '{error}'; correct the file") from error
+    return np.array(boxes, np.float32).reshape(-1, 4), names

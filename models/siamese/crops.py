@@ -1,0 +1,240 @@
+"""Crops of individuals and what is known of them, from a recording, from folders of identities, or from YES and NO.
+
+Whatever the source, it comes to the same three things: pictures, groups of pictures that show one individual, and
+which groups cannot be the same one. What is not known is never taken for "different".
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge.bundle import Preprocess, TensorSpec
+from edge.errors import ConfigError
+from edge.preprocess import Preprocessor
+from edge.sinks.crops import INDEX_FILE, Crop
+from edge.types import I64, U8
+
+Bools = NDArray[np.bool_]
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+YES, NO = "YES", "NO"
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Pictures of individuals.
+
+    Attributes:
+        files: N pictures.
+        groups: int64 (N,), 0..G-1; pictures of one group show one individual.
+        times_s: float64 (N,), seconds since the recording began; NaN where nobody knows.
+        strangers: bool (G, G), symmetric: groups that certainly show two individuals.
+        words: what was read, counted, for a person.
+        yes: int64 (P, 2), rows of the pairs that were listed as the same; none where folders of identities were read.
+        no: int64 (Q, 2), rows of those listed as different.
+    """
+
+    files: tuple[Path, ...]
+    groups: I64
+    times_s: NDArray[np.float64]
+    strangers: Bools
+    words: str
+    yes: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    no: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def pairs(self, most: int, seed: int) -> tuple[I64, I64]:
+        """Return rows of pairs that are the same and that are different: those listed, else drawn from the groups."""
+        if len(self.yes) and len(self.no):
+            return self.yes, self.no
+        first, second = np.triu_indices(len(self), 1)
+        a, b = self.groups[first], self.groups[second]
+        random, drawn = np.random.default_rng(seed), []
+        for wanted in (a == b, self.strangers[a, b]):
+            rows = random.permutation(np.flatnonzero(wanted))[:most]
+            drawn.append(np.stack([first[rows], second[rows]], axis=1))
+        return drawn[0], drawn[1]
+
+
+def read_crops(folder: Path) -> Crops:
+    """Read a folder of YES and NO pairs, or of a folder for each individual.
+
+    Raises:
+        ConfigError: neither is there, a folder is empty, there is one individual only, or a picture cannot be read.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"crops {folder}: want a folder, got no such folder; check the path")
+    if (folder / INDEX_FILE).is_file():
+        raise ConfigError(f"crops {folder}: want pairs, got a recording; run 'models pairs mine {folder}' first")
+    if (folder / YES).is_dir() or (folder / NO).is_dir():
+        return read_pairs(folder)
+    return read_identities(folder)
+
+
+def read_identities(folder: Path) -> Crops:
+    """Read a folder for each individual; whoever has another folder is another individual."""
+    names = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    files: list[Path] = []
+    groups: list[int] = []
+    for number, child in enumerate(names):
+        found = pictures_in(child)
+        if not found:
+            raise ConfigError(f"crops {child}: want pictures in every folder, got none; add some or remove the folder")
+        files += found
+        groups += [number] * len(found)
+    if len(names) < 2:
+        raise ConfigError(f"crops {folder}: want folders of at least two individuals, got {len(names)}; add another")
+    strangers = ~np.eye(len(names), dtype=bool)
+    words = f"{len(files)} crops of {len(names)} individuals"
+    return Crops(tuple(files), np.array(groups), np.full(len(files), np.nan), strangers, words)
+
+
+def read_pairs(folder: Path) -> Crops:
+    """Read YES/<pair>/ and NO/<pair>/ with two pictures each, and put together what belongs together.
+
+    A picture that is in several pairs is one picture, known by its bytes. A pair in YES joins the groups of its
+    pictures, one in NO sets them apart; where both are said of the same two groups, NO is left out and counted.
+    """
+    yes, no = (list(_pair_folders(folder / name)) for name in (YES, NO))
+    for name, pairs in ((YES, yes), (NO, no)):
+        if not pairs:
+            raise ConfigError(f"pairs {folder / name}: want at least one folder with two pictures, got none; add some")
+    known: dict[str, int] = {}
+    files: list[Path] = []
+
+    def row(path: Path) -> int:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest not in known:
+            known[digest] = len(files)
+            files.append(path)
+        return known[digest]
+
+    same, different = ([(row(a), row(b)) for a, b in pairs] for pairs in (yes, no))
+    if all(a == b for a, b in same):
+        raise ConfigError(f"pairs {folder / YES}: want two different pictures, got the same one twice; mine again")
+    times = _times_s(folder, files)
+    if all(times[a] == times[b] for a, b in same):
+        raise ConfigError(f"pairs {folder / YES}: want crops of two moments, got those of one frame only; mine again")
+    groups = _join(len(files), same)
+    strangers = np.zeros((groups.max() + 1,) * 2, bool)
+    kept = [(a, b) for a, b in different if groups[a] != groups[b]]
+    contradictions = len(different) - len(kept)
+    for a, b in kept:
+        strangers[groups[a], groups[b]] = strangers[groups[b], groups[a]] = True
+    words = f"{len(same)} YES and {len(different)} NO pairs of {len(files)} crops, {len(strangers)} groups"
+    if contradictions:
+        words += f"; {contradictions} NO pairs left out, as YES pairs say otherwise"
+    listed = [np.array(pairs, np.int64).reshape(-1, 2) for pairs in (same, kept)]
+    return Crops(tuple(files), groups, times, strangers, words, *listed)
+
+
+def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
+    """Read all pictures as the device would see them: uint8 (N, height, width, 3) RGB, stretched by edge's own code.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
+    fit = preprocessor(size)
+    result = np.empty((len(crops), *size, 3), np.uint8)
+    for row, path in enumerate(tqdm(crops.files, desc="reading crops", unit="crop", disable=None, leave=False)):
+        result[row] = fit.fit(read_picture(path))[0][0]
+    return result
+
+
+def preprocessor(size: tuple[int, int]) -> Preprocessor:
+    """Return what stretches a crop to a model's (height, width)."""
+    return Preprocessor(TensorSpec(name="image", dtype="uint8", shape=(1, *size, 3)), Preprocess(fit="stretch"))
+
+
+def read_picture(path: Path) -> U8:
+    """Read one picture, uint8 (H, W, 3) RGB.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        raise ConfigError(f"picture {path}: want a readable picture, got {len(data)} other bytes; remove it")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def read_index(folder: Path) -> list[Crop]:
+    """Read a recording of `edge-run --sink crops:DIR`; a last line that a power cut left half-way is left out.
+
+    Raises:
+        ConfigError: no recording, one in which nobody was followed, or a damaged line.
+    """
+    try:
+        lines = (folder / INDEX_FILE).read_bytes().split(b"\n")
+    except OSError as error:
+        reason = f"got '{error.strerror}'; record with edge-run --sink crops:DIR"
+        raise ConfigError(f"recording {folder}: want a readable {INDEX_FILE}, {reason}") from error
+    crops = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            crops.append(msgspec.json.decode(line, type=Crop))
+        except msgspec.DecodeError as error:
+            raise ConfigError(
+                f"recording {folder}: want crops in {INDEX_FILE}, got '{error}' in line {number}; record again"
+            ) from error
+    if not crops:
+        raise ConfigError(f"recording {folder}: want crops of individuals, got none: nobody was followed; record on")
+    return crops
+
+
+def _pair_folders(place: Path) -> Iterator[tuple[Path, Path]]:
+    """Walk through the folders of pairs."""
+    if not place.is_dir():
+        return
+    for child in sorted(place.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            found = pictures_in(child)
+            if len(found) != 2:
+                raise ConfigError(f"pairs {child}: want two pictures, got {len(found)}; complete or remove the folder")
+            yield found[0], found[1]
+
+
+def _join(count: int, pairs: Sequence[tuple[int, int]]) -> I64:
+    """Return the group of each of `count` things, where the two of a pair belong together (union-find)."""
+    parent = list(range(count))
+
+    def root(one: int) -> int:
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        return one
+
+    for a, b in pairs:
+        parent[root(a)] = root(b)
+    _, groups = np.unique([root(one) for one in range(count)], return_inverse=True)
+    return groups.astype(np.int64)
+
+
+def _times_s(folder: Path, files: Sequence[Path]) -> NDArray[np.float64]:
+    """Look up when mined crops were taken, by the name that the miner gave them."""
+    try:
+        known = msgspec.json.decode((folder / "times.json").read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.DecodeError):
+        known = {}
+    return np.array([known.get(path.name, np.nan) for path in files])
+
+
+def count_by(values: Sequence[str]) -> str:
+    """Say "3 blurred, 2 small" of a list of reasons."""
+    return ", ".join(f"{count} {value}" for value, count in Counter(values).most_common()) or "none"

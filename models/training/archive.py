@@ -1,0 +1,119 @@
+"""One archive for each finished model: `NAME.zip`, whole or not at all, and the folder `NAME/` unpacked from it.
+
+The zip is the truth: a folder that a kill left half-way is unpacked again.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+STAMP_FILE = "stamp.txt"
+MODEL_FILE = "model.keras"
+
+
+def finished(folder: Path, stamp: str) -> bool:
+    """Tell whether `folder` holds the model of this stamp; unpack it again where only its archive is whole.
+
+    Args:
+        folder: of the model, `build/models/NAME`.
+        stamp: says what the model was made from, see `run.Job.stamp`.
+    """
+    archive = archive_of(folder)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            if packed.read(STAMP_FILE).decode() != stamp:
+                return False
+            if not _unpacked(folder, packed):
+                _unpack(packed, folder)
+    except (OSError, zipfile.BadZipFile, KeyError):
+        return False
+    return True
+
+
+def archive_of(folder: Path) -> Path:
+    """Return the archive that belongs to a model's folder."""
+    return folder.with_name(f"{folder.name}.zip")
+
+
+@contextmanager
+def writing(folder: Path, stamp: str) -> Iterator[Path]:
+    """Give a temporary folder to fill; on leaving, archive it as `NAME.zip` and put it in the place of `folder`.
+
+    Args:
+        folder: of the model; an older one is replaced.
+        stamp: written beside the model, see `finished`.
+
+    Yields:
+        An empty folder on the same disk.
+
+    Raises:
+        ConfigError: the disk is full or the place cannot be written; nothing half-written is left behind.
+    """
+    archive = archive_of(folder)
+    with writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            inside = Path(temporary) / folder.name
+            inside.mkdir()
+            yield inside
+            (inside / STAMP_FILE).write_text(stamp)
+            packed = Path(temporary) / archive.name
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+                for path in sorted(inside.rglob("*")):
+                    if path.is_file():
+                        target.write(path, path.relative_to(inside))
+            with packed.open("rb") as file:
+                os.fsync(file.fileno())
+            packed.replace(archive)
+            _replace(inside, folder)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn an error of the disk into one sentence.
+
+    Raises:
+        ConfigError: an OSError came out of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        todo = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder"
+        raise ConfigError(f"{path}: want a place to write, got '{error.strerror or error}'; {todo}") from error
+
+
+def _unpacked(folder: Path, packed: zipfile.ZipFile) -> bool:
+    """Tell whether every file of the archive is in the folder at its size, and of the same model."""
+    stamp = folder / STAMP_FILE
+    return (
+        stamp.is_file()
+        and stamp.read_bytes() == packed.read(STAMP_FILE)
+        and all(
+            (folder / entry.filename).is_file() and (folder / entry.filename).stat().st_size == entry.file_size
+            for entry in packed.infolist()
+        )
+    )
+
+
+def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        inside = Path(temporary) / folder.name
+        packed.extractall(inside)
+        _replace(inside, folder)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    if folder.exists():
+        old = new.with_name(f"{new.name}.old")
+        folder.replace(old)
+        new.replace(folder)
+        shutil.rmtree(old)
+    else:
+        new.replace(folder)

@@ -1,0 +1,341 @@
+"""The steps, in their order. Each is asked for by a command, and says whether it was passed.
+
+| step | passed when |
+|---|---|
+| split | three parts, every class in each of them, no example in two of them |
+| vectorise | finite numbers; the training part has mean 0 and deviation 1, or pixels 0..255 |
+| baseline | a single layer beats the best answer that looks at nothing, by two standard errors |
+| overfit | the eval loss of the large net stopped falling while its training loss went on, to well below it |
+| regularise | the net, held back, is no worse than it was at its best while overfitting; then the test part is read |
+
+F. Chollet, "Deep Learning with Python" (Manning 2017), section 4.5, calls it the universal workflow.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.types import F32
+from models.data.split import split_rows
+from models.training.archive import writable
+from models.training.recipe import fingerprint
+from models.workflow.data import Examples, read_examples
+from models.workflow.kinds import KINDS, better_by, chance, scores
+from models.workflow.recipe import WorkflowRecipe
+from models.workflow.scaling import Scaling, fit_scaling
+
+Step = Literal["split", "vectorise", "baseline", "overfit", "regularise"]
+Part = Literal["train", "eval", "test"]
+PARTS: tuple[Part, ...] = ("train", "eval", "test")
+
+FOLDER = Path("build/workflow")
+"""Where the steps leave what the next one needs, a folder for each model."""
+
+_ERRORS = 2.0
+"""Standard errors by which a baseline must beat chance: by luck alone, one in forty does."""
+_GAP = 0.9
+"""Training loss over the lowest eval loss, at most: the net knows the training part better than it knows the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a step says.
+
+    Attributes:
+        passed: whether it was.
+        words: what was found; of a step that was not passed, what to do.
+        figures: measured.
+    """
+
+    passed: bool
+    words: str
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a step works with.
+
+    Attributes:
+        recipe: of the model.
+        text: of the recipe's file.
+        examples: all of them.
+        folder: of this model's steps.
+        models: where trained models land.
+    """
+
+    recipe: WorkflowRecipe
+    text: str
+    examples: Examples
+    folder: Path
+    models: Path
+
+    @property
+    def stamp(self) -> str:
+        """Says what the steps were made from: data, and all of the recipe that splits them."""
+        recipe = self.recipe
+        how = f"{recipe.task} {recipe.eval_share} {recipe.test_share} {recipe.seed}"
+        return fingerprint(how, self.examples.x, self.examples.y)
+
+    def rows(self, part: Part) -> NDArray[np.int64]:
+        """Rows of one part, as step `split` left them."""
+        with np.load(self.folder / "split.npz") as arrays:
+            rows: NDArray[np.int64] = arrays[part]
+        return rows
+
+    def part(self, part: Part) -> tuple[NDArray[Any], F32]:
+        """Return x and y of one part."""
+        rows = self.rows(part)
+        return self.examples.x[rows], self.examples.y[rows]
+
+    def scaling(self) -> Scaling:
+        """Return what step `vectorise` learnt."""
+        with np.load(self.folder / "scaling.npz") as arrays:
+            return Scaling(**arrays)
+
+
+def open_case(recipe: WorkflowRecipe, text: str, folder: Path, models: Path) -> Case:
+    """Read a recipe's data.
+
+    Raises:
+        ConfigError: see `models.workflow.data.read_examples`.
+    """
+    examples = read_examples(recipe.data, recipe.task, recipe.size)
+    return Case(recipe, text, examples, folder / recipe.name, models)
+
+
+def take_step(step: Step, case: Case) -> Verdict:
+    """Do one step and write down how it ended.
+
+    Raises:
+        ConfigError: the step before was not passed with these data, or the disk is full.
+    """
+    order = list(STEPS)
+    before = order[order.index(step) - 1] if step != order[0] else None
+    if before is not None:
+        last = read_verdict(before, case)
+        if last is None or not last.passed:
+            got = "one that was not passed" if last is not None else "none with these data and this split"
+            raise ConfigError(f"step {step}: want step {before} passed before, got {got}; take that step first")
+    with writable(case.folder):
+        case.folder.mkdir(parents=True, exist_ok=True)
+        verdict = STEPS[step](case)
+        record = {"stamp": case.stamp, "passed": verdict.passed, "words": verdict.words, "figures": verdict.figures}
+        unfinished = case.folder / f".{step}.json.new"
+        unfinished.write_text(json.dumps(record, indent=1), "utf-8")
+        unfinished.replace(case.folder / f"{step}.json")
+    return verdict
+
+
+def read_verdict(step: Step, case: Case) -> Verdict | None:
+    """Return how a step ended; None where it was not taken, or with other data."""
+    try:
+        record = json.loads((case.folder / f"{step}.json").read_text("utf-8"))
+        right = record["stamp"] == case.stamp
+        return Verdict(record["passed"], record["words"], record["figures"]) if right else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def split(case: Case) -> Verdict:
+    """Divide the examples into train, eval and test; what is there twice stays on one side."""
+    recipe, x = case.recipe, case.examples.x
+    strata, groups = _strata(case.examples, recipe), _same(x)
+    rest, test = split_rows(strata, groups, recipe.test_share, recipe.seed)
+    share = min(0.5, recipe.eval_share / (1 - recipe.test_share))
+    train, held = split_rows(strata[rest], groups[rest], share, recipe.seed)
+    rows: dict[str, NDArray[np.int64]] = {"train": rest[train], "eval": rest[held], "test": test}
+    unfinished = case.folder / ".split.new.npz"
+    np.savez(unfinished, allow_pickle=False, **rows)
+    unfinished.replace(case.folder / "split.npz")
+    owners = [set(groups[part].tolist()) for part in rows.values()]
+    shared = len(owners[0] & owners[1]) + len(owners[0] & owners[2]) + len(owners[1] & owners[2])
+    kinds = [set(strata[part].tolist()) for part in rows.values()]
+    doubles = len(groups) - len(set(groups.tolist()))
+    words = ", ".join(f"{len(part)} {name}" for name, part in rows.items()) + f", {doubles} duplicates kept together"
+    if shared or any(kind != kinds[0] for kind in kinds):
+        return Verdict(False, f"{words}; {shared} straddle, or a class is not in every part; add examples", {})
+    return Verdict(True, words, {"duplicates": doubles, **{name: len(part) for name, part in rows.items()}})
+
+
+def vectorise(case: Case) -> Verdict:
+    """Scale by what the training part holds, and look at what comes out."""
+    x, y = case.part("train")
+    pictures = case.examples.pictures
+    scaling = fit_scaling(None if pictures else x, y if case.recipe.task == "regression" else None)
+    unfinished = case.folder / ".scaling.new.npz"
+    np.savez(unfinished, allow_pickle=False, **dataclasses.asdict(scaling))
+    unfinished.replace(case.folder / "scaling.npz")
+    if pictures:
+        low, high = int(x.min()), int(x.max())
+        passed = high > low and (high > 1)
+        words = f"{len(x)} pictures {x.shape[1:]}, pixels {low}..{high}, divided by 255 inside the model"
+        todo = "" if passed else "; want pixels 0..255 that differ: were they scaled to 0..1 before?"
+        return Verdict(passed, words + todo, {"low": low, "high": high})
+    scaled = scaling.apply(x)
+    varied = scaled.std(axis=0) > 0
+    mean, deviation = float(np.abs(scaled.mean(axis=0)).max()), float(np.abs(scaled[:, varied].std(axis=0) - 1).max())
+    held = scaling.apply(case.part("eval")[0])
+    far = float(np.abs(held.mean(axis=0)).max())
+    passed = bool(np.isfinite(scaled).all() and mean < 1e-2 and deviation < 1e-2 and varied.any())
+    words = (
+        f"{x.shape[1]} numbers -> mean 0 to {mean:.1g}, deviation 1 to {deviation:.1g}; answers {y.shape[1:]}; "
+        f"{int((~varied).sum())} constant columns; the eval part's mean is off by {far:.2f} deviations at most"
+    )
+    return Verdict(passed, words + ("" if passed else "; look for columns that are broken"), {"eval_mean": far})
+
+
+def baseline(case: Case) -> Verdict:
+    """Train a single layer; it must beat the best answer that looks at nothing."""
+    from models.workflow.nets import small_net
+
+    recipe = case.recipe
+    answers, _ = _trained(case, "baseline", lambda: small_net(recipe, case.examples, case.scaling()))
+    (_, y_train), (_, y) = case.part("train"), case.part("eval")
+    own, blind = scores(recipe.task, y, answers), scores(recipe.task, y, chance(recipe.task, y_train, len(y)))
+    gain, error = better_by(own, blind)
+    words = f"{_said(recipe, own)}, by chance {_said(recipe, blind)}; better by {gain / max(error, 1e-12):.1f} errors"
+    passed = gain > _ERRORS * error
+    todo = "; want more than 2: are the answers in the data at all? look at examples, labels and scaling"
+    return Verdict(
+        passed, words + ("" if passed else todo), {"score": float(own.mean()), "chance": float(blind.mean())}
+    )
+
+
+def overfit(case: Case) -> Verdict:
+    """Train a large net with nothing to hold it back, until the eval loss has stopped falling."""
+    from models.workflow.nets import large_net
+
+    recipe = case.recipe
+    answers, history = _trained(case, "overfit", lambda: large_net(recipe, case.examples, case.scaling(), False))
+    lowest = min(history["val_loss"])
+    learnt = history["loss"][-1]
+    own = scores(recipe.task, case.part("eval")[1], answers)
+    best, last = int(np.argmin(history["val_loss"])) + 1, history["val_loss"][-1]
+    words = (
+        f"training loss {learnt:.3g}; eval loss {last:.3g} in epoch {len(history['loss'])}, after its lowest of "
+        f"{lowest:.3g} in epoch {best}, with {_said(recipe, own)}"
+    )
+    stopped = len(history["loss"]) - best >= recipe.patience
+    passed = stopped and learnt < _GAP * lowest and learnt < history["loss"][best - 1]
+    todo = "; want the eval loss to stop falling while the training loss goes on: raise units or epochs"
+    figures = {"score": float(own.mean()), "eval_loss": lowest, "training_loss": learnt}
+    return Verdict(passed, words + ("" if passed else todo), figures)
+
+
+def regularise(case: Case) -> Verdict:
+    """Train the large net held back; then, and only then, read the test part."""
+    from models.workflow.nets import large_net
+
+    recipe = case.recipe
+    scaling = case.scaling()
+    answers, _ = _trained(case, recipe.name, lambda: large_net(recipe, case.examples, scaling, True), case.models)
+    free, _ = _trained(case, "overfit", lambda: large_net(recipe, case.examples, scaling, False))
+    plain, _ = _trained(case, "baseline", lambda: small_net_of(case))
+    y = case.part("eval")[1]
+    own, before, least = (scores(recipe.task, y, each) for each in (answers, free, plain))
+    gain, error = better_by(own, before)
+    over, over_error = better_by(own, least)
+    passed = gain >= -error and over >= -over_error
+    words = f"{_said(recipe, own)}; overfitting, at its best, {_said(recipe, before)}; baseline {_said(recipe, least)}"
+    if not passed:
+        return Verdict(False, words + "; want no less than both: less dropout or l2, or more data", {})
+    x, truth = case.part("test")
+    tested = scores(recipe.task, truth, _ask(case.models / recipe.name, x))
+    words += f"; test: {_said(recipe, tested)}, model in {case.models / recipe.name}"
+    return Verdict(True, words, {"score": float(own.mean()), "test": float(tested.mean())})
+
+
+STEPS: Mapping[Step, Callable[[Case], Verdict]] = {
+    "split": split,
+    "vectorise": vectorise,
+    "baseline": baseline,
+    "overfit": overfit,
+    "regularise": regularise,
+}
+"""In the order in which they are taken."""
+
+
+def small_net_of(case: Case) -> Any:
+    """Build the baseline's net."""
+    from models.workflow.nets import small_net
+
+    return small_net(case.recipe, case.examples, case.scaling())
+
+
+def _trained(case: Case, name: str, build: Callable[[], Any], folder: Path | None = None) -> tuple[F32, Any]:
+    """Train a net, or take it as it was trained; return its answers to the eval part, and its history."""
+    from models.training.augment import epochs_of
+    from models.training.run import Job, train
+
+    recipe = case.recipe
+    x, y = case.part("train")
+    held = case.part("eval")
+    job = Job(
+        name=name,
+        recipe=case.text,
+        made_from=fingerprint(recipe, case.stamp, *dataclasses.asdict(case.scaling()).values()),
+        build=build,
+        train=epochs_of(x, y, recipe.batch, recipe.seed),
+        valid=held,
+        epochs=recipe.epochs,
+        patience=recipe.patience,
+        seed=recipe.seed,
+        folder=folder or case.folder / "models",
+    )
+    result = train(job)
+    return _ask(result.path, held[0]), result.history
+
+
+def _ask(path: Path, x: NDArray[Any]) -> F32:
+    import keras
+
+    from models.training.archive import MODEL_FILE
+
+    answers: F32 = keras.models.load_model(path / MODEL_FILE, compile=False).predict(x, batch_size=256, verbose=0)
+    return answers
+
+
+def _said(recipe: WorkflowRecipe, values: F32) -> str:
+    kind = KINDS[recipe.task]
+    mean = float(values.mean())
+    return f"{kind.score} {mean:.1%}" if kind.unit == "%" else f"mean absolute error {-mean:.4g}"
+
+
+def _same(x: NDArray[Any]) -> NDArray[np.int64]:
+    """Number the examples so that equal ones have one number: int64 (N,)."""
+    flat = np.ascontiguousarray(x.reshape(len(x), -1))
+    keys = [row.tobytes() for row in flat]
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(key, number) for number, key in enumerate(keys)], np.int64)
+
+
+def _strata(examples: Examples, recipe: WorkflowRecipe) -> NDArray[np.int64]:
+    """Return what must be as frequent in every part: classes, sets of labels, or fifths of the answers' range."""
+    y = examples.y
+    if recipe.task in ("binary", "multiclass"):
+        classes: NDArray[np.int64] = (y[:, 0] if recipe.task == "binary" else y.argmax(axis=1)).astype(np.int64)
+        return classes
+    if recipe.task == "multilabel":
+        _, rows, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
+        few = counts[rows.reshape(-1)] < _LEAST
+        numbers = rows.reshape(-1).astype(np.int64)
+        numbers[few] = -1  # rare sets are one stratum
+        if 0 < few.sum() < _LEAST:
+            numbers[few] = np.bincount(numbers[~few]).argmax()
+        strata: NDArray[np.int64] = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+        return strata
+    edges = np.quantile(y[:, 0], (0.2, 0.4, 0.6, 0.8))
+    fifths: NDArray[np.int64] = np.unique(np.searchsorted(edges, y[:, 0]), return_inverse=True)[1].astype(np.int64)
+    return fifths
+
+
+_LEAST = 15
+"""Examples of a set of labels from which it can be in every part."""

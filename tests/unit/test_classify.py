@@ -1,0 +1,200 @@
+"""Recipes of classifiers, what is built from them, the split, the plan of an hour and the ablation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="training needs the extras [convert] and [train]")
+pytest.importorskip("sklearn", reason="training needs the extra [train]")
+
+import keras
+import msgspec
+
+from edge.errors import ConfigError
+from models.classify import nets
+from models.classify.ablation import BASE, read_ablation
+from models.classify.data import Pictures, split
+from models.classify.jobs import job_of
+from models.classify.recipe import Recipe, Vgg16
+from models.classify.zoo import bundle_name, entries, plan
+from models.training.batchnorm import FusedBatchNormalization, plain_layer
+from models.training.recipe import RECIPES, find_recipes, read_recipe
+from models.training.run import train
+
+NAMES = {
+    "Model_1", "Model_2", "Model_2_s2", "Model_2_L2_0.001", "Model_2_L2_0.05_lr_0.025e", "Model_2_L1_0.001_B_256",
+    "Model_3", "Model_4", "LeNet_5", "Model_5_VGG16", "Model_6_VGG16", "Model_7_VGG16", "Model_8_VGG16",
+    "Model_9_VGG16", "Model_9_VGG16_SC", "Model_10_VGG16_AL", "Model_11", "Model_2_igen", "Model_2_igen_c",
+    "Model_2_igen_only", "Model_11_igen", "Model_11_igen_f",
+}  # fmt: skip
+SHAPE = nets.Shape((28, 28, 1), 10, 73.0, 90.0, 100)
+
+
+def recipe_of(toml: str) -> Recipe:
+    import tomllib
+
+    return msgspec.convert(tomllib.loads(toml), Recipe)
+
+
+def stripes(count: int = 400, seed: int = 0) -> Pictures:
+    """Four classes: a bright quarter each."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(count) % 4
+    images = random.integers(0, 80, (count, 28, 28, 1)).astype(np.uint8)
+    for place, quarter in enumerate(truth):
+        y, x = divmod(int(quarter), 2)
+        images[place, 14 * y : 14 * (y + 1), 14 * x : 14 * (x + 1)] += 120
+    return Pictures(images, truth, ("a", "b", "c", "d"))
+
+
+def test_the_zoo_holds_every_name_and_one_of_our_own() -> None:
+    assert set(find_recipes("zoo")) >= NAMES
+    assert len(NAMES) == 22
+    every = entries()
+    assert len({bundle_name(entry.name) for entry in every}) == len(every)
+    places = {entry.name: place for place, entry in enumerate(every)}
+    for entry in every:
+        if entry.recipe.start_from:
+            assert places[entry.recipe.start_from] < places[entry.name]
+
+
+@pytest.mark.parametrize("name", [*sorted(n for n in NAMES if "VGG" not in n), "Model_12_residual"])
+def test_recipe_builds_a_classifier(name: str) -> None:
+    model = nets.build(read_recipe(find_recipes("zoo")[name], Recipe), SHAPE)
+    assert model.input_shape == (None, 28, 28, 1)
+    assert model.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize(("fit", "side", "train_from"), [("pad", 32, 6), ("double", 56, 5), ("pad", 32, 1)])
+def test_vgg16_is_made_fit_inside_the_graph(fit: Any, side: int, train_from: int) -> None:
+    layer = Vgg16(weights="random", fit=fit, train_from=train_from)
+    model = nets.build(Recipe(words="", layers=(layer, nets.r.Flatten()), epochs=1, normalise="none"), SHAPE)
+    first = model.get_layer("block1_conv1")
+    assert first.input.shape[1:] == (side, side, 3)
+    for part in model.layers:
+        if part.name.startswith("block") and part.weights:
+            assert part.trainable == (int(part.name[5]) >= train_from)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1)).astype(np.uint8)
+    seen = keras.Model(model.input, first.input).predict(picture, verbose=0)
+    if fit == "pad":
+        want = picture[0, :, :, 0] - np.array([103.939, 116.779, 123.68])[:, None, None]
+        np.testing.assert_allclose(seen[0, 2:30, 2:30].transpose(2, 0, 1), want, atol=1e-3)
+
+
+def test_layers_that_do_not_fit_are_one_sentence() -> None:
+    recipe = recipe_of('words = ""\nepochs = 1\nlayers = [{ kind = "flatten" }, { kind = "max_pool" }]')
+    job = job_of("bad", msgspec.structs.replace(recipe, valid_examples=40), "", stripes(), Path("unused"))
+    with pytest.raises(ConfigError, match="recipe bad: want layers that fit each other"):
+        job.build()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('layers = [{ kind = "convolution", filters = 3 }]', "Invalid value 'convolution'"),
+        ('layers = [{ kind = "conv", filter = 3 }]', "unknown field `filter`"),
+        ("layers = []\nepoch = 3", "unknown field `epoch`"),
+        ("layers = []\n[optimizer]\nrates = 0.1", "unknown field `rates`"),
+        ("layers = []\n[augmentation]\nflips = true", "unknown field `flips`"),
+    ],
+)
+def test_typo_in_a_recipe_is_named(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "a.toml").write_text(f'words = "x"\nepochs = 1\n{line}\n')
+    with pytest.raises(ConfigError, match=words):
+        read_recipe(tmp_path / "a.toml", Recipe)
+
+
+def test_fused_batch_norm_is_batch_norm() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(3, 2, (16, 6, 6, 8)).astype(np.float32)
+    ours, theirs = FusedBatchNormalization(), keras.layers.BatchNormalization()
+    for _ in range(3):
+        np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-4)
+    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, atol=1e-5)
+    np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=3e-3)  # n - 1 in place of n
+    assert type(plain_layer(ours)) is keras.layers.BatchNormalization
+
+
+def test_what_leaves_training_is_float32_of_keras_own_layers() -> None:
+    recipe = read_recipe(find_recipes("zoo")["Model_12_residual"], Recipe)
+    model = nets.build(recipe, SHAPE)
+    plain = nets.plain_model(model)
+    assert not plain.compiled
+    assert {layer.dtype_policy.name for layer in plain.layers} == {"float32"}
+    assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
+    pictures = stripes(8).images
+    np.testing.assert_allclose(plain.predict(pictures, verbose=0), model.predict(pictures, verbose=0), atol=0.05)
+
+
+def test_split_is_even_and_nothing_straddles_it() -> None:
+    pictures = stripes(400)
+    twice = np.r_[0:400, 0:100]
+    doubled = Pictures(pictures.images[twice], pictures.truth[twice], pictures.labels)
+    train_part, valid = split(doubled, 80, 0, 1)
+    assert np.bincount(valid.truth).tolist() == [20] * 4
+    seen = {image.tobytes() for image in train_part.images}
+    assert not seen & {image.tobytes() for image in valid.images}
+    few, same = split(doubled, 80, 40, 1)
+    assert np.bincount(few.truth).tolist() == [10] * 4
+    assert (same.images == valid.images).all()
+
+
+def test_split_names_what_is_wrong_with_the_data() -> None:
+    pictures = stripes(40)
+    with pytest.raises(ConfigError, match="got none of c, d"):
+        split(Pictures(pictures.images[:2], pictures.truth[:2], pictures.labels), 1, 0, 0)
+    with pytest.raises(ConfigError, match="more than 40 pictures to choose by"):
+        split(pictures, 40, 0, 0)
+
+
+def test_plan_takes_what_fits_and_never_a_child_without_its_parent() -> None:
+    every = entries()
+    taken, left = plan(every, 60)
+    assert sum(entry.seconds for entry in taken) <= 3600
+    assert {entry.name for entry in taken} | {entry.name for entry in left} == {entry.name for entry in every}
+    for minutes in (0, 1, 3, 5, 20):
+        names = {entry.name for entry in plan(every, minutes)[0]}
+        assert all(e.recipe.start_from in names | {""} for e in every if e.name in names)
+
+
+def test_ablation_changes_one_thing_in_each_row() -> None:
+    study, recipes = read_ablation(RECIPES / "convnets" / "ablation.toml")
+    base = recipes[BASE]
+    assert len({msgspec.json.encode(recipe) for recipe in recipes.values()}) == len(study.rows) + 1
+    assert not any(getattr(layer, "batch_norm", False) for layer in recipes["no batch norm"].layers)
+    assert len(recipes["no dropout"].layers) == len(base.layers) - 1
+    assert recipes["L2 0.001"] == msgspec.structs.replace(base, l2=0.001)
+    assert recipes["constant rate"].optimizer.rate == base.optimizer.rate
+    for recipe in recipes.values():
+        nets.build(recipe, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("change = { epoch = 3 }", "row typo: .*unknown field `epoch`"),
+        ("swap = { pool = [] }", "a kind of layer of the base, got 'pool'"),
+    ],
+)
+def test_typo_in_an_ablation_is_named(tmp_path: Path, row: str, words: str) -> None:
+    base = 'words = ""\nseeds = [0]\n[base]\nwords = ""\nepochs = 1\nlayers = [{ kind = "flatten" }]\n'
+    (tmp_path / "a.toml").write_text(f'{base}[[rows]]\nname = "typo"\ngroup = ""\n{row}\n')
+    with pytest.raises(ConfigError, match=words):
+        read_ablation(tmp_path / "a.toml")
+
+
+def test_tiny_classifier_from_recipe_to_archive_and_on(tmp_path: Path) -> None:
+    layers = '[{ kind = "conv", filters = 8, batch_norm = true }, { kind = "max_pool" }, { kind = "global_average" }]'
+    text = f'words = "tiny"\nepochs = 4\nvalid_examples = 80\nbatch = 32\nlayers = {layers}\n[optimizer]\nrate = 0.05\n'
+    recipe = msgspec.structs.replace(recipe_of(text.replace("global_average", "flatten")), label_smoothing=0.1)
+    first = train(job_of("first", recipe, text, stripes(), tmp_path))
+    assert first.figures["valid"]["accuracy"] > 0.9
+    assert (first.path / "confusion.png").stat().st_size > 1000
+    assert keras.models.load_model(first.path / "model.keras").output_shape == (None, 4)
+    on = msgspec.structs.replace(recipe, start_from="first", epochs=1)
+    second = train(job_of("second", on, text, stripes(), tmp_path))
+    assert second.figures["valid"]["accuracy"] > 0.9
+    with pytest.raises(ConfigError, match="want a trained nobody to start from"):
+        train(job_of("third", msgspec.structs.replace(on, start_from="nobody"), text, stripes(), tmp_path))

@@ -1,0 +1,307 @@
+"""The workflow: the table of last activations and losses against Keras, starters, and steps that can fail."""
+
+import csv
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="training needs the extras [convert] and [train]")
+pytest.importorskip("sklearn", reason="training needs the extra [train]")
+
+import keras
+from sklearn import datasets
+
+from edge.errors import ConfigError
+from models.__main__ import main
+from models.workflow.data import read_examples
+from models.workflow.kinds import KINDS, Task, chance, scores
+from models.workflow.recipe import read_workflow, write_starter
+from models.workflow.scaling import fit_scaling
+from models.workflow.steps import Case, _strata, open_case, take_step
+
+TASKS: tuple[Task, ...] = get_args(Task)
+TRUTHS: dict[Task, list[list[float]]] = {
+    "binary": [[0], [1]],
+    "multiclass": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "multilabel": [[0, 0, 1], [1, 1, 0], [0, 0, 0]],
+    "regression": [[-37.5], [0], [1200]],
+    "unit-regression": [[0.0], [0.3], [1.0]],
+}
+"""Answers that each task may have."""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_last_activation_can_give_every_answer_of_the_task_and_no_other(task: Task) -> None:
+    activation = keras.activations.get(KINDS[task].activation)
+    logits = np.random.default_rng(0).normal(0, 30, (500, 3)).astype(np.float32)
+    answers = keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(logits)))
+    if task == "regression":
+        np.testing.assert_array_equal(answers, logits)
+        return
+    assert 0 <= answers.min() <= 0.01
+    assert 0.99 <= answers.max() <= 1
+    sums = answers.sum(axis=1)
+    if task == "multiclass":
+        np.testing.assert_allclose(sums, 1, atol=1e-4)
+    else:
+        assert sums.min() < 0.1  # none of the labels
+        assert sums.max() > 2.9  # all of them
+
+
+@pytest.mark.parametrize(("task", "loss"), [(task, loss) for task in TASKS for loss in KINDS[task].losses])
+def test_the_loss_is_least_at_the_truth_and_pulls_towards_it(task: Task, loss: str) -> None:
+    """Through the last activation, every logit is pulled to its own side, and most where it is most wrong."""
+    import tensorflow as tf
+
+    measure, activation = keras.losses.get(loss), keras.activations.get(KINDS[task].activation)
+    truth = tf.constant(TRUTHS[task], tf.float32)
+    at_truth = float(tf.reduce_mean(measure(truth, truth)))
+    for wrong in (truth + 0.2, truth * 0.5 + 0.2):
+        if task != "regression":
+            wrong = tf.clip_by_value(wrong, 0.0, 1.0)
+        assert float(tf.reduce_mean(measure(truth, wrong))) > at_truth
+    logits = tf.Variable(tf.zeros_like(truth) + 0.1)
+    with tf.GradientTape() as tape:
+        answers = activation(logits)
+        value = tf.reduce_sum(measure(truth, answers))
+    slope, error = tape.gradient(value, logits).numpy(), (answers - truth).numpy()
+    assert (np.sign(slope) == np.sign(error)).all()
+    if loss.endswith("crossentropy"):  # the pair is matched: the slope is the error itself, and never fades
+        scale = truth.shape[1] if loss.startswith("binary") else 1
+        np.testing.assert_allclose(slope * scale, error, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_starter_is_a_recipe_whose_keras_model_has_the_table_s_last_layer(task: Task, tmp_path: Path) -> None:
+    from models.workflow.data import Examples
+    from models.workflow.nets import large_net
+
+    path = tmp_path / "a.toml"
+    assert main(["new", "--task", task, "--name", "mine", "--data", "there", "--out", str(path)]) == 0
+    recipe = read_workflow(path)
+    assert (recipe.name, recipe.task, recipe.data) == ("mine", task, "there")
+    y = np.array(TRUTHS[task], np.float32)
+    examples = Examples(np.zeros((len(y), 16, 16, 3), np.uint8), y, ())
+    model = large_net(recipe, examples, fit_scaling(None, y if task == "regression" else None), held_back=True)
+    assert model.get_layer("answer").activation.__name__ == KINDS[task].activation
+    assert model.loss == KINDS[task].losses[0]
+    assert model.output_shape == (None, y.shape[1])
+    assert np.isfinite(model.evaluate(examples.x, y, verbose=0))
+    assert main(["new", "--task", task, "--name", "mine", "--out", str(path)]) == 2  # never over a file that is there
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_any_other_activation_or_loss_is_refused(task: Task, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    write_starter(path, "a", task, "there")
+    text = path.read_text()
+    for activation in {"sigmoid", "softmax", "linear"} - {KINDS[task].activation}:
+        path.write_text(
+            text.replace(f'last_activation = "{KINDS[task].activation}"', f'last_activation = "{activation}"')
+        )
+        with pytest.raises(ConfigError, match=f"last_activation: want '{KINDS[task].activation}' for {task}"):
+            read_workflow(path)
+    for loss in {loss for kind in KINDS.values() for loss in kind.losses} - set(KINDS[task].losses):
+        path.write_text(text.replace(f'loss = "{KINDS[task].losses[0]}"', f'loss = "{loss}"'))
+        with pytest.raises(ConfigError, match="loss: want"):
+            read_workflow(path)
+    path.write_text(text + "drop_out = 0.3\n")
+    with pytest.raises(ConfigError, match="drop_out"):
+        read_workflow(path)
+
+
+def table(path: Path, x: np.ndarray, answers: list[Any]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"c{n}" for n in range(x.shape[1])), "answer"])
+        writer.writerows([*row, answer] for row, answer in zip(x.tolist(), answers, strict=True))
+    return path
+
+
+def case_of(tmp_path: Path, task: Task, data: Path, **changed: Any) -> Case:
+    path = tmp_path / f"{task}.toml"
+    write_starter(path, task, task, str(data))
+    text = path.read_text()
+    for name, value in {"epochs": 25, "patience": 4, "units": 32, "batch": 32, **changed}.items():
+        text = "\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in text.splitlines())
+    path.write_text(text)
+    return open_case(read_workflow(path), text, tmp_path / "work", tmp_path / "models")
+
+
+def test_real_tumours_go_through_all_steps(tmp_path: Path) -> None:
+    """Wisconsin breast cancer, 569 real cases: published accuracies are about 97 %."""
+    data = datasets.load_breast_cancer()
+    x = np.concatenate([data.data, data.data[:20]])  # twenty are there twice
+    kinds = [data.target_names[kind] for kind in (*data.target, *data.target[:20])]
+    case = case_of(tmp_path, "binary", table(tmp_path / "a.csv", x, kinds), epochs=40, units=128)
+    split = take_step("split", case)
+    assert split.passed
+    assert "20 duplicates kept together" in split.words
+    for step in ("vectorise", "baseline", "overfit", "regularise"):
+        verdict = take_step(step, case)
+        assert verdict.passed, verdict.words
+    assert verdict.figures["test"] > 0.92
+    model = keras.models.load_model(tmp_path / "models" / "binary" / "model.keras")
+    rows = case.rows("test")
+    right = (model.predict(case.examples.x[rows], verbose=0) >= 0.5) == case.examples.y[rows]
+    assert right.mean() == pytest.approx(verdict.figures["test"], abs=1e-6)  # the model takes raw numbers
+
+
+def test_answers_of_any_size_are_learnt_in_their_own_unit(tmp_path: Path) -> None:
+    """Diabetes, 442 real cases, answers 25 to 346: without scaling a baseline stays at 0, far below chance."""
+    data = datasets.load_diabetes()
+    case = case_of(tmp_path, "regression", table(tmp_path / "a.csv", data.data, data.target.tolist()), epochs=40)
+    for step in ("split", "vectorise", "baseline"):
+        verdict = take_step(step, case)
+        assert verdict.passed, verdict.words
+    assert -55 < verdict.figures["score"] < -35  # least squares: a mean absolute error of about 44
+
+
+def test_a_baseline_on_answers_that_are_not_in_the_data_is_not_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    data = table(tmp_path / "a.csv", random.normal(size=(300, 4)), [("a", "b")[k] for k in random.integers(0, 2, 300)])
+    path = tmp_path / "noise.toml"
+    write_starter(path, "noise", "binary", str(data))
+    words = ["step", "all", str(path), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "models")]
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "vectorise: passed" in said
+    assert "baseline: NOT PASSED" in said
+    assert "overfit" not in said
+    assert main(["step", "overfit", *words[2:]]) == 2
+    assert "want step baseline passed before, got one that was not passed" in capsys.readouterr().err
+
+
+def test_a_step_is_not_taken_on_other_data_than_the_split(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    data = table(tmp_path / "a.csv", x, (x[:, 0] * 3 + 1).tolist())
+    assert take_step("split", case_of(tmp_path, "regression", data)).passed
+    (tmp_path / "regression.toml").unlink()
+    table(data, x + 1, (x[:, 0] * 3 + 1).tolist())
+    with pytest.raises(ConfigError, match="want step split passed before, got none with these data"):
+        take_step("vectorise", case_of(tmp_path, "regression", data))
+
+
+def test_scaling_is_learnt_from_the_training_part_alone(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(5, 3, size=(200, 3)).astype(np.float32)
+    case = case_of(tmp_path, "regression", table(tmp_path / "a.csv", x, x[:, 0].tolist()))
+    take_step("split", case)
+    assert take_step("vectorise", case).passed
+    train = case.part("train")[0]
+    np.testing.assert_allclose(case.scaling().mean, train.mean(axis=0), rtol=1e-5)
+    assert np.abs(case.scaling().mean - case.examples.x.mean(axis=0)).max() > 1e-3
+
+
+def test_a_column_that_never_changes_does_not_become_noise() -> None:
+    x = np.stack([np.full(50, 1e6), np.arange(50.0)], axis=1).astype(np.float32)
+    scaling = fit_scaling(x, None)
+    assert np.abs(scaling.apply(x)[:, 0]).max() < 1
+    assert scaling.apply(x)[:, 1].std() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_truth_scores_best_and_chance_looks_at_nothing(task: Task) -> None:
+    truth = np.array(TRUTHS[task] * 5, np.float32)
+    blind = chance(task, truth, len(truth))
+    assert len(np.unique(blind, axis=0)) == 1
+    assert scores(task, truth, truth).mean() == pytest.approx(0.0 if "regression" in task else 1.0)
+    assert scores(task, truth, blind).mean() < scores(task, truth, truth).mean()
+
+
+def test_rare_sets_of_labels_do_not_stop_a_split(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    y = (random.random((200, 3)) < (0.5, 0.3, 0.03)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x=random.normal(size=(200, 5)), y=y)
+    case = case_of(tmp_path, "multilabel", tmp_path / "a.npz")
+    counts = np.bincount(_strata(case.examples, case.recipe))
+    assert counts.min() >= 15
+    assert take_step("split", case).passed
+
+
+def pictures(folder: Path, counts: dict[str, int]) -> Path:
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (20 + number, 30, 3), np.uint8)
+            cv2.imwrite(str(folder / name / f"{number}.png"), pixels)
+    return folder
+
+
+def test_a_folder_of_pictures_in_many_sizes_with_a_torn_one(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p", {"cat": 8, "dog": 6})
+    (folder / "dog" / "torn.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    found = read_examples(str(folder), "binary", 24)
+    assert found.x.shape == (14, 24, 24, 3)
+    assert found.names == ("cat", "dog")
+    assert found.y[:, 0].tolist() == [0] * 8 + [1] * 6
+    assert found.words == (
+        "1 left out, cannot be decoded: torn.jpg",
+        "8 sizes of pictures, all fitted to 24 x 24",
+    )
+
+
+def test_a_folder_with_a_table_of_several_labels(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, {"images": 12})
+    rows = [f"images/{n}.png,{('red', 'red|big', 'big')[n % 3]}" for n in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["file,labels", *rows]))
+    found = read_examples(str(folder), "multilabel", 16)
+    assert found.names == ("big", "red")
+    assert found.y[:3].tolist() == [[0, 1], [1, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "task", "words"),
+    [
+        ({"cat": 12, "dog": 0}, "binary", "dog: want pictures in every class folder, got none"),
+        ({"cat": 12}, "binary", "want two classes, got 1: cat"),
+        ({"cat": 12}, "multiclass", "want at least two classes, got 1: cat"),
+        ({"a": 6, "b": 6, "c": 6}, "binary", "want two classes, got 3"),
+        ({"cat": 12, "dog": 12}, "regression", "want numbers as answers for regression"),
+        ({"cat": 3, "dog": 3}, "binary", "want at least 10 examples, got 6"),
+        ({}, "binary", "want a folder for each class, or labels.csv, got neither"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_one_sentence(
+    tmp_path: Path, counts: dict[str, int], task: Task, words: str
+) -> None:
+    (tmp_path / "p").mkdir()
+    with pytest.raises(ConfigError, match=words):
+        read_examples(str(pictures(tmp_path / "p", counts)), task, 16)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "task", "words"),
+    [
+        (
+            np.zeros((20, 3)),
+            np.arange(20) / 10,
+            "unit-regression",
+            "want answers in 0..1 for unit-regression, got 0..1.9",
+        ),
+        (np.zeros((20, 3)), np.ones(20), "regression", "one value alone"),
+        (np.full((20, 3), np.nan), np.arange(20), "regression", "want finite numbers in x"),
+        (np.zeros((20, 8, 8)), np.arange(20) % 2, "binary", "want pictures as uint8"),
+        (np.zeros((20, 3)), np.arange(20), "multiclass", "is it a regression"),
+        (np.zeros((20, 3)), np.arange(19), "regression", "want x .N, .... and y"),
+        (np.zeros((20, 3)), np.full((20, 2), 0.5), "multilabel", "want y of 0 and 1"),
+    ],
+)
+def test_arrays_that_cannot_be_are_one_sentence(
+    tmp_path: Path, x: np.ndarray, y: np.ndarray, task: Task, words: str
+) -> None:
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    with pytest.raises(ConfigError, match=words):
+        read_examples(str(tmp_path / "a.npz"), task, 16)
+
+
+def test_lines_of_a_table_that_are_broken_are_named(tmp_path: Path) -> None:
+    lines = [f"{n},{n * 2},{n / 20}" for n in range(20)]
+    (tmp_path / "a.csv").write_text("\n".join(["a,b,answer", *lines, "1,oops,0.2", "1,0.2", "1,nan,0.3"]))
+    found = read_examples(str(tmp_path / "a.csv"), "unit-regression", 16)
+    assert len(found.x) == 20
+    assert found.words == ("3 lines left out, not 2 numbers and an answer: 22, 23, 24",)
