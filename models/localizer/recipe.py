@@ -9,8 +9,6 @@ from edge.errors import ConfigError
 from models.localizer.nets import NetName
 from models.training.recipe import Part
 
-FAMILY = "localizer"
-
 
 class LocalizerRecipe(Part, frozen=True):
     """One localizer.

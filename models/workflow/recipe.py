@@ -9,9 +9,6 @@ from models.training.archive import writable
 from models.training.recipe import Part, read_recipe
 from models.workflow.kinds import KINDS, Task
 
-FOLDER = Path("recipes")
-"""Where starters are written."""
-
 
 class WorkflowRecipe(Part, frozen=True):
     """One model on its way.
