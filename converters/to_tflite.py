@@ -50,7 +50,7 @@ def to_tflite(
         kind: number format; inputs and outputs keep the types of `traced` in all of them.
         samples: for `int8` and `int16x8`, to calibrate: one array for each of `traced.inputs`, as on the device. For
             `dynamic` they are not needed, but with them its weights are rounded as those of `int8` are, where the graph
-            can be calibrated: MobileNetV2 at 97 x 97 keeps its nearest neighbour in 93 % of cases instead of 85 %.
+            can be calibrated: MobileNetV2 at 97 x 97 keeps its nearest neighbour in 96 % of cases instead of 87 %.
         settings: how to quantise; None = the defaults.
 
     Raises:
