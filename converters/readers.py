@@ -9,7 +9,6 @@ gt.txt or gt/gt.txt, img1/ or a film      MOT layout, for a detector of people
 images/*.jpg, annotations/xmls/*.xml      VOC and Oxford-IIIT Pet layout, for detectors and localizers
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from converters.recipe import Pictures, Recipe
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
 from edge.preprocess import is_picture
+from models.data.localized import read_located
 from models.data.voc import read_voc
 
 _CROP_SIDES = (0.3, 0.9)
@@ -106,14 +106,16 @@ def read_examples(path: Path, specs: Sequence[TensorSpec], recipe: Recipe, label
     how = _picture_inputs(specs, recipe)
     readers: dict[str, Callable[[Path], tuple[list[tuple[Sight, ...]], Truth | None]]] = {
         "detect": lambda folder: _boxes(folder, labels),
-        "localize": lambda folder: _localized(folder, labels),
         "pair": _pairs,
         "classify": lambda folder: _classes(folder, labels),
         "embed": lambda folder: _classes(folder, ()),
     }
     sights: list[tuple[Sight, ...]] = []
     truth: Truth | None = None
-    if path.is_dir() and recipe.task in readers:
+    left_out: list[str] = []
+    if recipe.task == "localize" and (path.is_dir() or path.suffix.lower() == ".csv"):
+        sights, truth, left_out = _localized(path, labels)
+    elif path.is_dir() and recipe.task in readers:
         sights, truth = readers[recipe.task](path)
     if not sights and recipe.task != "pair":
         if len(specs) > 1:
@@ -123,7 +125,8 @@ def read_examples(path: Path, specs: Sequence[TensorSpec], recipe: Recipe, label
         sights = [(sight,) for sight in _all_sights(path, "**/*")]
     if not sights:
         raise ConfigError(f"data {path}: want folders YES and NO with a folder for each pair, got none; see --help")
-    return PictureExamples(tuple(specs), how, sights, f"{len(sights)} of {path.name}", truth)
+    words = "; ".join([f"{len(sights)} of {path.name}", *left_out])
+    return PictureExamples(tuple(specs), how, sights, words, truth)
 
 
 def read_arrays_as_examples(path: Path, specs: Sequence[TensorSpec], recipe: Recipe) -> ArrayExamples:
@@ -372,18 +375,18 @@ def _mot(folder: Path, table: Path, labels: Sequence[str]) -> tuple[list[tuple[S
     return sights, Truth(boxes=tuple(boxes), box_classes=tuple(classes), names=tuple(labels))
 
 
-def _localized(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], Truth | None]:
-    """Read one box and one class for each picture."""
-    if not list(folder.glob("annotations/xmls/*.xml")):
-        return [], None
-    sights, truth = _voc(folder, labels)
-    counts = Counter(len(boxes) for boxes in truth.boxes)
-    if set(counts) != {1}:
-        raise ConfigError(
-            f"data {folder}: want one object in every picture for a localizer, got {max(counts)}; see xmls"
-        )
-    classes = np.array([numbers[0] for numbers in truth.box_classes], np.int64)
-    return sights, Truth(classes=classes, boxes=truth.boxes, names=truth.names)
+def _localized(place: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], Truth | None, list[str]]:
+    """Read one box and one class for each picture, as training reads them; what cannot be used is named."""
+    if place.is_dir() and not list(place.glob("annotations/xmls/*.xml")):
+        return [], None, []
+    found = read_located(place, labels)
+    if not found.pictures:
+        raise ConfigError(f"data {place}: want pictures with a box and a class, got none; {'; '.join(found.words())}")
+    names = list(labels) or sorted({picture.label for picture in found.pictures})
+    classes = np.array([names.index(picture.label) for picture in found.pictures], np.int64)
+    boxes = tuple(np.array([picture.box], np.float32) for picture in found.pictures)
+    sights: list[tuple[Sight, ...]] = [(Sight(picture.path),) for picture in found.pictures]
+    return sights, Truth(classes=classes, boxes=boxes, names=tuple(names)), found.words()
 
 
 def _voc(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[Sight, ...]], Truth]:

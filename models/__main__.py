@@ -18,8 +18,8 @@ FAMILIES = (classify, localizer, siamese, workflow)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return int(options.run(options))
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)

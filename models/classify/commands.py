@@ -80,6 +80,12 @@ def _zoo(options: argparse.Namespace) -> int:
         print(f"left out, as {options.minutes:g} minutes do not hold them: {', '.join(e.name for e in left)}")
     if not options.list:
         train_all(taken, options.models)
+        for entry in taken:
+            if entry.recipe.data != "fashion-mnist":
+                print(
+                    f"next: python -m converters convert {options.models / entry.name / 'model.keras'} --task classify "
+                    f"--fit letterbox --calibrate {entry.recipe.data} --labels A,B (the folders, by the alphabet)"
+                )
     return 0
 
 

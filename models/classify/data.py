@@ -82,7 +82,11 @@ def split(pictures: Pictures, valid: int, examples: int, seed: int) -> tuple[Pic
         empty = ", ".join(pictures.labels[place] for place in np.flatnonzero(counts == 0))
         raise ConfigError(f"data: want pictures of every class, got none of {empty}; add some or leave the class out")
     if counts.min() <= -(-valid // classes):
-        raise ConfigError(f"data: want more than {valid} pictures to choose by, got {len(pictures.truth)}; add some")
+        few = int(counts.argmin())
+        raise ConfigError(
+            f"data: want more than {-(-valid // classes)} pictures of each class, {valid} in all to choose by, got "
+            f"{counts[few]} of {pictures.labels[few]}; add some, or lower valid_examples"
+        )
     order = np.random.default_rng(seed).permutation(len(pictures.truth))
     aside = _of_each(pictures.truth, order, -(-valid // classes), classes)
     chosen = np.zeros(len(order), bool)

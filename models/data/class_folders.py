@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
+from edge.preprocess import Preprocessor
 from edge.types import U8
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -70,9 +72,12 @@ def read_class_folders(folder: Path, size: int, color: Literal["gray", "rgb"], l
         for path in sorted(name.rglob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
+    channels = 1 if color == "gray" else 3
+    spec = TensorSpec(name="image", dtype="uint8", shape=(1, size, size, channels))
+    fit = Preprocessor(spec, Preprocess(fit="letterbox", color=color))
     images, truth, unreadable = [], [], []
     for path, place in tqdm(files, desc=folder.name, unit="picture", disable=None, leave=False):
-        picture = _read(path, size, color)
+        picture = _read(path, fit)
         if picture is None:
             unreadable.append(path)
         else:
@@ -86,19 +91,11 @@ def read_class_folders(folder: Path, size: int, color: Literal["gray", "rgb"], l
     return Found(np.stack(images), np.array(truth, np.int64), names, tuple(unreadable))
 
 
-def _read(path: Path, size: int, color: Literal["gray", "rgb"]) -> U8 | None:
-    """Return one picture, letterboxed; None where it cannot be read."""
-    flag = cv2.IMREAD_GRAYSCALE if color == "gray" else cv2.IMREAD_COLOR_RGB
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
-    picture = cv2.imdecode(raw, flag) if raw.size else None
-    if picture is None:
+def _read(path: Path, fit: Preprocessor) -> U8 | None:
+    """Return one picture, fitted as the device fits it; None where it cannot be read."""
+    try:
+        raw = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
         return None
-    height, width = picture.shape[:2]
-    scale = size / max(height, width)
-    fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture, fitted, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    channels = 1 if color == "gray" else 3
-    made = np.zeros((size, size, channels), np.uint8)
-    top, left = (size - fitted[1]) // 2, (size - fitted[0]) // 2
-    made[top : top + fitted[1], left : left + fitted[0]] = small.reshape(fitted[1], fitted[0], channels)
-    return made
+    picture = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB) if raw.size else None
+    return None if picture is None else np.array(fit.fit(np.asarray(picture, np.uint8))[0][0])

@@ -232,6 +232,14 @@ def _from_folder(folder: Path) -> Iterator[tuple[Path, Box, str] | Refused]:
         yield files[xml.stem], (x0, y0, x1, y1), names[0]
 
 
+def write_table(table: Path, pictures: Iterable[Located]) -> None:
+    """Write a `.csv` that `read_located` reads."""
+    with table.open("w", encoding="utf-8", newline="") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(_COLUMNS)
+        rows.writerows((picture.path.resolve(), *picture.box, picture.label) for picture in pictures)
+
+
 def _from_table(table: Path) -> Iterator[tuple[Path, Box, str] | Refused]:
     """Offer the pictures of a table; a first line with the names of the columns is passed over."""
     try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from edge.errors import ConfigError
 from models.training.recipe import find_recipe, find_recipes, read_recipe
 
 if TYPE_CHECKING:  # a command that trains nothing starts without Keras
@@ -56,6 +57,8 @@ def _train(options: argparse.Namespace) -> int:
     from models.training.run import MODELS
 
     folder = options.out or MODELS
+    if options.name and len(options.names) != 1:
+        raise ConfigError(f"--name: want it with one recipe, got {len(options.names)}; train them one by one")
     valid = options.valid if options.valid is not None or options.data is None else ""
     for name in options.names:
         path = find_recipe(FAMILY, name)
@@ -70,13 +73,13 @@ def _train(options: argparse.Namespace) -> int:
 
 def _next(path: Path, recipe: "LocalizerRecipe", labels: list[str]) -> str:
     """Return the command that converts a finished localizer."""
-    judged = Path(recipe.valid or recipe.data)
-    metric = "" if judged.suffix == ".csv" else f" --metric-data {judged}"
+    from models.localizer.report import HELD_OUT_FILE
+
     taken = Path(recipe.data)
     pictures = taken.parent if taken.suffix == ".csv" else taken / "images"
     return (
         f"next: python -m converters convert {path / 'model.keras'} --task localize --name {path.name} "
-        f"--labels {','.join(labels)} --fit {recipe.fit} --calibrate {pictures}{metric}"
+        f"--labels {','.join(labels)} --fit {recipe.fit} --calibrate {pictures} --metric-data {path / HELD_OUT_FILE}"
     )
 
 

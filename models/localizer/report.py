@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from edge import boxes
 from edge.types import F32, U8
-from models.data.localized import Located, decode
+from models.data.localized import Located, decode, write_table
 from models.localizer.data import Data
 from models.localizer.recipe import LocalizerRecipe
 from models.page import Block, Heading, Lines, Picture, Text, to_html
@@ -21,6 +21,8 @@ from models.training.run import CURVES_FILE
 from models.training.scores import classification_scores
 
 PAGE_FILE = "report.html"
+HELD_OUT_FILE = "held-out.csv"
+"""The pictures that judged, for the converter."""
 TILE_PX = 240
 PER_SHEET = 12
 _ACROSS = 4
@@ -100,6 +102,7 @@ def write_report(model: Any, data: Data, recipe: LocalizerRecipe, name: str, fol
             files[title] = f"{title.split()[0]}.png"
             sheet = draw_sheet([_tile(data, judged, row, recipe) for row in rows.tolist()])
             (folder / files[title]).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+    write_table(folder / HELD_OUT_FILE, data.valid_pictures)
     (folder / PAGE_FILE).write_text(_page(name, line, files, data.words, folder), "utf-8")
     return {
         **figures,

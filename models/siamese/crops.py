@@ -113,7 +113,10 @@ def read_pairs(folder: Path) -> Crops:
     files: list[Path] = []
 
     def row(path: Path) -> int:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ConfigError(f"pairs {path}: want a readable picture, got '{error.strerror}'; remove it") from error
         if digest not in known:
             known[digest] = len(files)
             files.append(path)

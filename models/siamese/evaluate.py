@@ -13,6 +13,7 @@ from models.siamese.crops import Bools, Crops, read_index
 from models.siamese.judge import GAPS_S, Pairs, Scores, pairs_apart, score
 from models.siamese.mine import Rules, fault
 from models.siamese.truth import NOBODY, identify, met
+from models.training.archive import writable
 
 SEEN = ", seen together"
 """Ends the name of figures in which "different" are only identities that were once in one frame: somebody who comes
@@ -120,5 +121,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 def write_results(results: Sequence[dict[str, Any]], words: str, path: Path) -> None:
     """Write the figures as JSON, whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps({"judged": words, "distances": list(results)}, indent=1))
-    part.replace(path)
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps({"judged": words, "distances": list(results)}, indent=1))
+        part.replace(path)

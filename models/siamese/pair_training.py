@@ -209,7 +209,11 @@ class _Pairs(keras.utils.PyDataset):  # type: ignore[misc]
             kinds = [random.permutation(rows) for rows in kinds]
             kinds = [np.where(random.random((len(rows), 1)) < 0.5, rows, rows[:, ::-1]) for rows in kinds]
         self._yes, self._no = kinds
-        self._count = max(1, min(map(len, kinds)) // self._half)
+        fewest = min(map(len, kinds))
+        if not fewest:
+            raise ConfigError("pairs: want YES and NO pairs to train and to check with, got too few; record longer")
+        self._half = min(self._half, fewest)
+        self._count = fewest // self._half
 
     def __len__(self) -> int:
         return self._count

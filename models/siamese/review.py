@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, cast
+from urllib.parse import unquote
 
 import msgspec
 
@@ -111,7 +112,11 @@ class Review:
         if not path.is_file():
             return []
         try:
-            return [msgspec.json.decode(line, type=Decision) for line in path.read_bytes().split(b"\n")[:-1]]
+            whole, _, torn = path.read_bytes().rpartition(b"\n")
+            if torn:  # the last decision was cut off by a kill; the next must not be appended to it
+                with path.open("rb+") as log:
+                    log.truncate(path.stat().st_size - len(torn))
+            return [msgspec.json.decode(line, type=Decision) for line in whole.split(b"\n") if line]
         except msgspec.DecodeError as error:
             raise ConfigError(f"{path}: want decisions, got '{error}'; mend or remove the file") from error
 
@@ -147,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the page, the list, or a picture: /picture/KIND/NAME/0 or 1."""
-        parts = self.path.partition("?")[0].strip("/").split("/")
+        parts = [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
         if not self._from_here():
             return
         if parts == [""]:

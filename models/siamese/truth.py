@@ -32,6 +32,8 @@ def identify(crops: list[Crop], path: Path) -> I64:
     """
     try:
         rows = np.loadtxt(path, delimiter=",", ndmin=2)[:, :7]
+        if rows.shape[1] < 7:
+            raise ValueError(f"{rows.shape[1]} columns")
     except (OSError, ValueError, IndexError) as error:
         raise ConfigError(f"truth {path}: want rows of a MOTChallenge gt.txt, got '{error}'; check the path") from error
     frames = np.array([crop.frame for crop in crops])

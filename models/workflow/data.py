@@ -79,8 +79,12 @@ def read_examples(place: str, task: Task, size: int) -> Examples:
 def _from_folder(folder: Path, size: int) -> tuple[NDArray[Any], list[str], list[str]]:
     table = folder / "labels.csv"
     listed: list[tuple[Path, str]] = []
+    words = []
     if table.is_file():
-        listed = [(folder / row[0], row[1]) for row in _rows(table) if len(row) == 2 and row[0] != "file"]
+        rows = [row for row in _rows(table) if row[:1] != ["file"]]
+        listed = [(folder / row[0], row[1]) for row in rows if len(row) == 2]
+        if len(listed) < len(rows):
+            words.append(f"{len(rows) - len(listed)} lines of labels.csv left out, not of the form file,answer")
     else:
         for child in sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")):
             files = sorted(file for file in child.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
@@ -95,14 +99,16 @@ def _from_folder(folder: Path, size: int) -> tuple[NDArray[Any], list[str], list
     for file, answer in listed:
         pixels = decode(file)
         if pixels is None:
-            unreadable.append(file.name)
+            unreadable.append(f"{file.parent.name}/{file.name}")
             continue
         shapes.add(pixels.shape[:2])
         pictures.append(fit.fit(pixels)[0][0].copy())
         answers.append(answer)
-    words = []
     if unreadable:
-        words.append(f"{len(unreadable)} left out, cannot be decoded: {', '.join(unreadable[:5])}")
+        more = f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+        words.append(f"{len(unreadable)} left out, cannot be decoded: {', '.join(unreadable[:5])}{more}")
+    if not table.is_file() and (gone := sorted({answer for _, answer in listed} - set(answers))):
+        raise ConfigError(f"data {folder}: want pictures of every class, got none that can be decoded in {gone[0]}")
     if len(shapes) > 1:
         words.append(f"{len(shapes)} sizes of pictures, all fitted to {size} x {size}")
     return np.array(pictures, np.uint8).reshape(-1, size, size, 3), answers, words

@@ -21,14 +21,16 @@ def test_mixed_sizes_are_fitted_and_broken_files_named(tmp_path: Path) -> None:
     fill(tmp_path, "dog", (9, 3))
     (tmp_path / "dog" / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "dog" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "dog" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     found = read_class_folders(tmp_path, 16, "rgb")
     assert found.images.shape == (3, 16, 16, 3)
     assert found.labels == ("cat", "dog")
     assert found.truth.tolist() == [0, 0, 1]
-    assert {path.name for path in found.unreadable} == {"broken.jpg", "empty.jpg"}
-    assert "2 unreadable and left out" in found.words
+    assert {path.name for path in found.unreadable} == {"broken.jpg", "empty.jpg", "gone.jpg"}
+    assert "3 unreadable and left out" in found.words
     assert found.images[1, 8, 8].tolist() == [200, 0, 0]
-    assert found.images[0, 0].max() == 0, "a wide picture has a black border above"
+    assert found.images[0, 0].tolist() == [[200, 0, 0]] * 16, "at the top, as the device's letterbox has it"
+    assert found.images[0, 15].tolist() == [[114, 114, 114]] * 16
     assert read_class_folders(tmp_path, 16, "gray").images.shape == (3, 16, 16, 1)
 
 

@@ -145,7 +145,7 @@ def test_split_names_what_is_wrong_with_the_data() -> None:
     pictures = stripes(40)
     with pytest.raises(ConfigError, match="got none of c, d"):
         split(Pictures(pictures.images[:2], pictures.truth[:2], pictures.labels), 1, 0, 0)
-    with pytest.raises(ConfigError, match="more than 40 pictures to choose by"):
+    with pytest.raises(ConfigError, match="pictures of each class"):
         split(pictures, 40, 0, 0)
 
 

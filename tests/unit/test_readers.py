@@ -110,6 +110,15 @@ def test_a_voc_box_is_read(tmp_path: Path) -> None:
     assert examples.truth.boxes[0].tolist() == [[2, 3, 25, 20]]
 
 
+def test_a_table_of_boxes_is_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
+    voc(tmp_path)
+    table = tmp_path / "held-out.csv"
+    table.write_text("images/one.jpg,2,3,25,20,cat\nimages/none.jpg,1,1,5,5,dog\n")
+    examples = read_examples(table, SPEC, recipe("localize"), ("cat", "dog"))
+    assert len(examples) == 1
+    assert "1 left out" in examples.words
+
+
 def test_mot_rows_of_confidence_0_are_not_judged(tmp_path: Path) -> None:
     draw(tmp_path / "img1" / "000001.png", 1)
     (tmp_path / "gt.txt").write_text("1,7,2,3,10,12,1,-1,-1,-1\n1,8,4,4,5,5,0,-1,-1,-1\n")
@@ -120,7 +129,7 @@ def test_mot_rows_of_confidence_0_are_not_judged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "right", "want"), [("cat", 40, "inside the picture"), ("horse", 25, "classes of the model")]
+    ("name", "right", "want"), [("cat", 40, "inside the picture"), ("horse", 25, "of class .horse.")]
 )
 def test_a_bad_annotation_is_named(tmp_path: Path, name: str, right: int, want: str) -> None:
     voc(tmp_path, name, right)

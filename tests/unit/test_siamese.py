@@ -281,3 +281,33 @@ def test_identities_come_from_overlap_and_a_crop_of_nobody_has_none(tmp_path: Pa
     who = identify(crops, tmp_path / "gt.txt")
     assert who.tolist() == [5, 6, NOBODY, NOBODY]
     assert met(crops, who)[5, 6]
+
+
+@pytest.mark.parametrize(("yes", "no"), [(40, 12), (5, 40)])
+def test_few_pairs_of_one_kind_still_make_batches_that_alternate(yes: int, no: int) -> None:
+    from models.siamese.pair_training import _Pairs
+
+    maps = np.zeros((50, 2), np.float32)
+    kinds = [np.arange(2 * count).reshape(count, 2) % 50 for count in (yes, no)]
+    batches = _Pairs(maps, kinds, Head(name="x", batch=64), epoch=None)
+    for number in range(len(batches)):
+        (left, right), same = batches[number]
+        assert len(left) == len(right) == len(same)
+        assert same[:, 0].tolist() == [1, 0] * (len(same) // 2)
+    with pytest.raises(ConfigError, match="too few"):
+        _Pairs(maps, [kinds[0], kinds[1][:0]], Head(name="x"), epoch=None)
+
+
+def test_a_torn_last_decision_does_not_spoil_the_next(tmp_path: Path) -> None:
+    from models.siamese.review import LOG_FILE, Review
+
+    for kind in ("YES", "NO"):
+        for name in ("a", "zwei Käfer"):
+            (tmp_path / kind / name).mkdir(parents=True)
+            for place in "01":
+                cv2.imwrite(str(tmp_path / kind / name / f"{place}.png"), np.zeros((8, 8, 3), np.uint8))
+    Review(tmp_path).decide("YES/a", "confirm")
+    with (tmp_path / LOG_FILE).open("ab") as log:
+        log.write(b'{"pair":"YES/a","act')
+    Review(tmp_path).decide("NO/a", "confirm")
+    assert {pair.decision for pair in Review(tmp_path).pairs} == {"confirm", ""}
