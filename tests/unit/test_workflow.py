@@ -240,7 +240,7 @@ def test_a_folder_of_pictures_in_many_sizes_with_a_torn_one(tmp_path: Path) -> N
     assert found.names == ("cat", "dog")
     assert found.y[:, 0].tolist() == [0] * 8 + [1] * 6
     assert found.words == (
-        "1 left out, cannot be decoded: torn.jpg",
+        "1 left out, cannot be decoded: dog/torn.jpg",
         "8 sizes of pictures, all fitted to 24 x 24",
     )
 
