@@ -40,14 +40,14 @@ convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, 
 	fi
 
 # MINUTES= of training on two cores (60), NAMES= for some models alone, CONVERT= largest number of parameters.
-# What is finished is left alone, what was killed goes on. The test pictures first appear in the converter's judging.
+# What is finished is left alone, what was killed goes on. The test pictures are read by the last line alone.
 zoo: $(INSTALLED)  ## train the classifiers of Fashion-MNIST, convert them to int8, compare them on one page
 	$(BIN)/python -m models zoo $(NAMES) --minutes $(or $(MINUTES),60)
 	$(BIN)/python -m models zoo-data
 	@for name in $$($(BIN)/python -m models zoo --finished --most-parameters $(or $(CONVERT),2e6)); do \
 	    $(BIN)/python -m converters convert build/models/$$name/model.keras --name $$(echo $$name | tr . _) \
 	        --task classify --labels build/zoo/labels.txt --calibrate build/zoo/calibrate.npz \
-	        --metric-data build/zoo/test.npz --variants int8-tflite || echo "$$name: no int8 bundle, see above"; \
+	        --metric-data build/zoo/judge.npz --variants int8-tflite || echo "$$name: no int8 bundle, see above"; \
 	done
 	$(BIN)/python -m models zoo-report
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
 from edge.preprocess import Preprocessor, is_picture
+from edge.sources.pictures import read_picture
 from edge.types import F32, U8
 
 Tensor = NDArray[Any]
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v"})
 
 _OPEN_VIDEOS = 2
@@ -145,7 +145,7 @@ class PictureExamples:
             self._preprocessors = [Preprocessor(spec, self.how) for spec in self.specs]
         tensors = []
         for sight, preprocessor in zip(self.sights[number], self._preprocessors, strict=True):
-            image = read_picture(sight.path, sight.frame)
+            image = read_sight(sight)
             if sight.box is None:
                 tensors.append(preprocessor.fit(image)[0].copy())
             else:
@@ -299,7 +299,7 @@ def hashes_of(examples: "Examples") -> set[str]:
 
 def cut(sight: Sight) -> U8:
     """Return the pixels that are meant: uint8 (H, W, 3) RGB."""
-    image = read_picture(sight.path, sight.frame)
+    image = read_sight(sight)
     if sight.box is None:
         return image
     left, top, right, bottom = (round(value) for value in sight.box)
@@ -314,22 +314,16 @@ def pixel_hash(sight: Sight) -> str:
     return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
 
 
-def read_picture(path: Path, frame: int = -1) -> U8:
+def read_sight(sight: Sight) -> U8:
     """Read a picture, or a frame of a video: uint8 (H, W, 3) RGB.
 
     Raises:
-        ConfigError: OpenCV cannot read it.
+        SourceError: a picture that cannot be read.
+        ConfigError: a video that cannot be read.
     """
-    if frame >= 0:
-        return _video(path).read(frame)
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ConfigError(f"picture {path}: want a readable file, got '{error.strerror}'; check the path") from error
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if pixels is None:
-        raise ConfigError(f"picture {path}: want an image that OpenCV can read, got another thing; remove the file")
-    return _rgb(pixels)
+    if sight.frame >= 0:
+        return _video(sight.path).read(sight.frame)
+    return read_picture(sight.path)
 
 
 def frame_count(path: Path) -> int:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.examples import (
-    PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     ArrayExamples,
     Examples,
@@ -33,6 +32,7 @@ from converters.recipe import Pictures, Recipe
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
 from edge.preprocess import is_picture
+from edge.sources.pictures import PICTURE_SUFFIXES
 from models.data.localized import read_located
 from models.data.voc import read_voc
 

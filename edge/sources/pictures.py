@@ -45,7 +45,7 @@ class Pictures:
         self._given = 0
         quiet_opencv()
         if self.frames == 1:
-            _decode(self._paths[0])
+            read_picture(self._paths[0])
 
     def read(self) -> Frame | None:
         """Decode the next picture; None after the last.
@@ -57,7 +57,7 @@ class Pictures:
             index, self._next = self._next, self._next + 1
             begin_ns = time.monotonic_ns()
             try:
-                image = _decode(self._paths[index])
+                image = read_picture(self._paths[index])
             except SourceError as error:
                 _log.warning("%s; it is skipped", error)
                 self.dropped += 1
@@ -100,8 +100,8 @@ def _list_pictures(path: Path, name: str) -> list[Path]:
     return sorted(found, key=lambda p: [(int(s), "") if s.isdecimal() else (-1, s) for s in re.split(r"(\d+)", p.name)])
 
 
-def _decode(path: Path) -> U8:
-    """Read one picture as RGB, turned upright as its EXIF says.
+def read_picture(path: Path) -> U8:
+    """Read one picture, uint8 (H, W, 3) RGB, turned upright as its EXIF says.
 
     Raises:
         SourceError: missing, empty, cut short or no picture.

@@ -17,7 +17,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     training = commands.add_parser(
         "zoo", help="train the classifiers of Fashion-MNIST",
         description="Train classifiers of Fashion-MNIST, the quickest first, as many as the time allows by the seconds "
-        "that the recipes tell. A finished model is left alone; a run that was killed goes on where it was.",
+        "that the recipes tell. A finished model is left alone and leaves its time to others; a run that was killed "
+        "goes on where it was.",
         epilog=f"recipes: {', '.join(find_recipes(FAMILY))}",
     )  # fmt: skip
     add = training.add_argument
@@ -35,7 +36,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     training.set_defaults(run=_zoo)
     data = commands.add_parser(
         "zoo-data", help="write what the converter needs of Fashion-MNIST",
-        description="Write calibrate.npz (of the validation part), test.npz and labels.txt for the converter.",
+        description="Write calibrate.npz and judge.npz, both of the validation part, and labels.txt for the converter.",
     )  # fmt: skip
     data.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="default: %(default)s")
     data.set_defaults(run=_data)
@@ -72,14 +73,17 @@ def _zoo(options: argparse.Namespace) -> int:
         print("\n".join(finished_names(options.models, options.most_parameters)))
         return 0
     every = entries(options.names)
-    taken, left = (every, []) if options.names else plan(every, options.minutes)
-    print(f"{len(taken)} models, {sum(entry.seconds for entry in taken) / 60:.0f} minutes on two idle cores:")
+    done = finished_names(options.models)
+    taken, left = (every, []) if options.names else plan(every, options.minutes, done)
+    expected = sum(entry.seconds for entry in taken if entry.name not in done) / 60
+    print(f"{len(taken)} models, {expected:.0f} minutes on two idle cores:")
     for entry in taken:
-        print(f"  {entry.name:26} {entry.seconds / 60:5.1f} min  {entry.recipe.words}")
+        takes = "finished " if entry.name in done else f"{entry.seconds / 60:5.1f} min"
+        print(f"  {entry.name:26} {takes}  {entry.recipe.words}")
     if left:
         print(f"left out, as {options.minutes:g} minutes do not hold them: {', '.join(e.name for e in left)}")
     if not options.list:
-        train_all(taken, options.models)
+        train_all(taken, options.models, float("inf") if options.names else options.minutes)
         for entry in taken:
             if entry.recipe.data != "fashion-mnist":
                 print(

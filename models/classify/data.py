@@ -39,7 +39,7 @@ def pictures_of(recipe: Recipe) -> Pictures:
         return training_pictures()
     found = read_class_folders(Path(recipe.data), recipe.size, recipe.color, recipe.labels)
     print(f"{recipe.data}: {found.words}", flush=True)
-    return Pictures(found.images, found.truth, found.labels)
+    return Pictures(found.fitted.images, found.truth, found.labels)
 
 
 def training_pictures() -> Pictures:

@@ -1,10 +1,11 @@
 """The comparison of the zoo: the table that is printed, and one page with every picture.
 
-Test pictures are read here and in the converter, for models that were chosen before; what a model answered to them is
-kept beside the report, so that each model meets them once.
+Test pictures are read here alone, by models that were chosen and converted before; what a model and its bundle answered
+to them is kept beside the report, so that each meets them once.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from tqdm import tqdm
 
 from edge.bundle import read_manifest
 from edge.errors import BundleError, ConfigError
-from edge.types import F32
+from edge.model import open_model
+from edge.profiler import ANSWER_STAGES, StageClock
+from edge.stages.classify import Classify
+from edge.types import F32, Frame
 from models.classify.data import Pictures, test_pictures
 from models.classify.sheet import prediction_sheet
 from models.classify.zoo import bundle_name, entries, finished_names
@@ -38,14 +42,12 @@ class Packed:
 
     Attributes:
         size: of the model file in bytes.
-        accuracy: on the test pictures, None where the converter was given none.
-        keras: accuracy of the float model there.
+        accuracy: on the test pictures, run by the device's own code.
         latency_ms: median on the machine that converted it, None where it was not measured.
     """
 
     size: int
-    accuracy: float | None
-    keras: float | None
+    accuracy: float
     latency_ms: float | None
 
 
@@ -79,6 +81,7 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
 
     Raises:
         ConfigError: no model is finished, or the folder cannot be written.
+        BundleError: a bundle that cannot be trusted.
     """
     names = finished_names(models)
     if not names:
@@ -88,7 +91,8 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
     for name in tqdm(names, desc="test pictures", unit="model", disable=None, leave=False):
         answers[name] = _answers(models / name, test, out / "test")
         scores = classification_scores(test.truth, answers[name], test.labels)
-        standings.append(Standing(name, read_result(models / name).figures, scores, read_packed(bundles, name)))
+        packed = read_packed(bundles, name, test, out / "test")
+        standings.append(Standing(name, read_result(models / name).figures, scores, packed))
     standings.sort(key=lambda standing: -standing.figures["valid"]["accuracy"])
     best = standings[0]
     files = {"curves.png": plot_curves({s.name: read_result(models / s.name).history for s in standings})}
@@ -106,42 +110,58 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
     return page, lines
 
 
-def read_packed(bundles: Path, name: str) -> Packed | None:
-    """Return what the converter left of a model; None where there is no bundle."""
+def read_packed(bundles: Path, name: str, test: Pictures, cache: Path) -> Packed | None:
+    """Return what the converter left of a model, asked about the test pictures; None where there is no bundle."""
     folder = bundles / bundle_name(name)
     try:
         manifest = read_manifest(folder)
     except BundleError:
         return None
-    metric = next((metric for metric in manifest.metrics if metric.name == "accuracy"), None)
     report = folder.with_name(folder.name.removesuffix("-int8-tflite") + ".report") / "report.json"
     try:
         variants = json.loads(report.read_text())["variants"]
         latency = next(v.get("latency_ms") for v in variants if v["name"] == "int8-tflite")
     except (OSError, ValueError, KeyError, StopIteration):
         latency = None
-    size = (folder / manifest.model_file).stat().st_size
-    if metric is None:
-        return Packed(size, None, None, latency)
-    return Packed(size, metric.value, metric.keras, latency)
+    stamp = manifest.model_sha256
+    scores = _kept(cache / f"{folder.name}.npz", stamp, lambda: _bundle_answers(folder, test))
+    accuracy = float((scores.argmax(axis=1) == test.truth).mean())
+    return Packed((folder / manifest.model_file).stat().st_size, accuracy, latency)
+
+
+def _bundle_answers(folder: Path, test: Pictures) -> F32:
+    """Return the scores that the device would give, float32 (N, C)."""
+    clock = StageClock(ANSWER_STAGES)
+    with open_model(folder, "classify", threads=1) as model:
+        stage = Classify(model)
+        shown = (np.repeat(image, 3, axis=2) for image in test.images)
+        return np.stack([stage(Frame(n, 0, image), clock)[1].copy() for n, image in enumerate(shown)])
 
 
 def _answers(path: Path, test: Pictures, cache: Path) -> F32:
-    """Return the probabilities of a model for the test pictures, from the cache if it is the same model."""
-    stamp = (path / STAMP_FILE).read_text()
-    kept = cache / f"{path.name}.npz"
-    if kept.is_file():
-        with np.load(kept) as packed:
+    """Return the probabilities of a model for the test pictures, float32 (N, C)."""
+
+    def ask() -> F32:
+        made: F32 = read_result(path).load().predict(test.images, batch_size=256, verbose=0).astype(np.float32)
+        keras.backend.clear_session()
+        return made
+
+    return _kept(cache / f"{path.name}.npz", (path / STAMP_FILE).read_text(), ask)
+
+
+def _kept(path: Path, stamp: str, ask: Callable[[], F32]) -> F32:
+    """Return answers as they were kept for this very model, or ask and keep them."""
+    if path.is_file():
+        with np.load(path) as packed:
             if str(packed["stamp"]) == stamp:
                 known: F32 = packed["probabilities"]
                 return known
-    made: F32 = read_result(path).load().predict(test.images, batch_size=256, verbose=0).astype(np.float32)
-    keras.backend.clear_session()
-    with writable(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(".new.npz")
+    made = ask()
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new.npz")
         np.savez_compressed(unfinished, probabilities=made, stamp=np.array(stamp))
-        unfinished.replace(kept)
+        unfinished.replace(path)
     return made
 
 
@@ -149,15 +169,15 @@ def _front(standings: list[Standing], missing: list[str]) -> list[Block]:
     best = standings[0]
     words = f"{best.name} is best on the validation pictures ({best.figures['valid']['accuracy']:.2%})"
     words += f"; on the test pictures it reaches {best.test['accuracy']:.2%}"
-    if best.packed is not None and best.packed.accuracy is not None:
+    if best.packed is not None:
         words += f", in int8 {best.packed.accuracy:.2%} with {best.packed.size / 1000:.0f} kB"
     made: list[Block] = [
         Text(words + ".", lead=True),
         Table(_HEAD, tuple(_row(standing) for standing in standings), frozenset(range(1, len(_HEAD)))),
         Text(
             "Models are chosen by the validation pictures, 5,000 of the 60,000 for training; the 10,000 test pictures "
-            "were read for this table alone. int8 and host ms are the converter's: test accuracy of the bundle, "
-            "its fall from Keras in points, and the median of one run on the workstation."
+            "were read for this table alone. int8 is the bundle as the device runs it: its test accuracy, and its fall "
+            "from Keras in points; host ms is the converter's median of one run on the workstation."
         ),
         Lines(tuple(f"{s.name}: {s.figures['words']}" for s in standings)),
     ]
@@ -175,9 +195,8 @@ def _row(standing: Standing) -> tuple[str, ...]:
     valid = figures["valid"]
     int8 = ["", "", "", ""]
     if packed is not None:
-        int8[0] = f"{packed.size / 1000:.0f}"
-        if packed.accuracy is not None and packed.keras is not None:
-            int8[1:3] = f"{100 * packed.accuracy:.2f}", f"{100 * (packed.keras - packed.accuracy):+.2f}"
+        fall = standing.test["accuracy"] - packed.accuracy
+        int8[:3] = f"{packed.size / 1000:.0f}", f"{100 * packed.accuracy:.2f}", f"{100 * fall:+.2f}"
         int8[3] = "" if packed.latency_ms is None else f"{packed.latency_ms:.2f}"
     return (
         standing.name, f"{100 * valid['accuracy']:.2f}", _area(valid), f"{100 * standing.test['accuracy']:.2f}",

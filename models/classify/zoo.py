@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from models.classify.data import pictures_of, split, test_pictures, training_pictures
+from models.classify.data import pictures_of, split, training_pictures
 from models.classify.jobs import job_of
 from models.classify.recipe import Recipe
 from models.training.archive import archive_of, writable
@@ -64,33 +64,51 @@ def entries(names: Sequence[str] = ()) -> list[Entry]:
     return ordered
 
 
-def plan(every: Sequence[Entry], minutes: float) -> tuple[list[Entry], list[Entry]]:
+def plan(every: Sequence[Entry], minutes: float, finished: Sequence[str] = ()) -> tuple[list[Entry], list[Entry]]:
     """Divide models into those that fit into a time, taken in order, and the rest; what is left out leaves room.
 
     A model that starts from one that was left out is left out, too.
+
+    Args:
+        every: as `entries` returns them.
+        minutes: what there is.
+        finished: names of models that take no time.
     """
     taken: list[Entry] = []
     left: list[Entry] = []
     seconds = 0.0
     for entry in every:
-        if seconds + entry.seconds <= 60 * minutes and entry.recipe.start_from not in {e.name for e in left}:
+        takes = 0.0 if entry.name in finished else entry.seconds
+        if seconds + takes <= 60 * minutes and entry.recipe.start_from not in {e.name for e in left}:
             taken.append(entry)
-            seconds += entry.seconds
+            seconds += takes
         else:
             left.append(entry)
     return taken, left
 
 
-def train_all(chosen: Sequence[Entry], folder: Path = MODELS) -> list[Result]:
+def train_all(chosen: Sequence[Entry], folder: Path = MODELS, minutes: float = float("inf")) -> list[Result]:
     """Train models one after the other; a finished one is left alone, a killed one goes on.
+
+    Args:
+        chosen: the models.
+        folder: where they land.
+        minutes: a model that is not expected to end within them is put off, and what starts from it.
 
     Raises:
         ConfigError: see `models.training.run.train`.
     """
-    made = []
+    made: list[Result] = []
+    put_off: set[str] = set()
+    began = time.monotonic()
     for place, entry in enumerate(chosen, 1):
         start = time.monotonic()
         print(f"[{place}/{len(chosen)}] {entry.name}: {entry.recipe.words}", flush=True)
+        late = start - began + entry.seconds > 60 * minutes and not archive_of(folder / entry.name).is_file()
+        if late or entry.recipe.start_from in put_off:
+            put_off.add(entry.name)
+            print(f"  put off: {minutes:g} minutes no longer hold it; the next call goes on here", flush=True)
+            continue
         made.append(train(entry.job(folder)))
         keras.backend.clear_session()
         how = f"trained in {time.monotonic() - start:.0f} s" if made[-1].trained else "was finished before"
@@ -105,9 +123,10 @@ def finished_names(folder: Path = MODELS, most_parameters: float = float("inf"))
 
 
 def write_data(out: Path) -> list[Path]:
-    """Write what the converter needs: 500 validation pictures to calibrate with, the test pictures, the labels.
+    """Write what the converter needs: 500 validation pictures to calibrate with, the others to judge by, the labels.
 
-    No model of the zoo was trained on those that calibrate.
+    No model of the zoo was trained on either. The test pictures stay out of it: a converter that is given them could
+    choose by them.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -115,17 +134,13 @@ def write_data(out: Path) -> list[Path]:
     """
     pictures = training_pictures()
     _, valid = split(pictures, Recipe(words="", layers=(), epochs=1).valid_examples, 0, 0)
-    chosen = np.random.default_rng(0).permutation(len(valid.truth))[:CALIBRATING]
-    test = test_pictures()
-    made = [out / "calibrate.npz", out / "test.npz", out / "labels.txt"]
+    order = np.random.default_rng(0).permutation(len(valid.truth))
+    made = [out / "calibrate.npz", out / "judge.npz", out / "labels.txt"]
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
-        for path, images, truth in (
-            (made[0], valid.images[chosen], valid.truth[chosen]),
-            (made[1], test.images, test.truth),
-        ):
+        for path, rows in zip(made[:2], (order[:CALIBRATING], order[CALIBRATING:]), strict=True):
             unfinished = path.with_suffix(".new.npz")
-            np.savez_compressed(unfinished, image=images, y=truth)
+            np.savez_compressed(unfinished, image=valid.images[rows], y=valid.truth[rows])
             unfinished.replace(path)
         made[2].write_text("\n".join(pictures.labels) + "\n")
     return made

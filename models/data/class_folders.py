@@ -5,45 +5,64 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
 from edge.preprocess import Preprocessor
+from edge.sources.pictures import PICTURE_SUFFIXES, read_picture
 from edge.types import U8
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a folder holds.
+class Fitted:
+    """What came of a list of files.
 
     Attributes:
-        images: uint8 (N, size, size, 1 or 3), RGB; a picture of another shape is fitted with black borders.
-        truth: int64 (N,).
-        labels: name of each class, sorted, which are the names of the folders.
+        images: uint8 (N, size, size, 1 or 3), RGB; a picture of another shape is fitted with borders.
+        rows: int64 (N,), places in the list of those that could be read.
         unreadable: files that are no pictures; left out.
+        sizes: how many sizes they had.
     """
 
     images: U8
+    rows: NDArray[np.int64]
+    unreadable: tuple[Path, ...]
+    sizes: int
+
+    @property
+    def left_out(self) -> str:
+        """Name what was left out in one phrase; "" = nothing."""
+        if not self.unreadable:
+            return ""
+        names = ", ".join(f"{path.parent.name}/{path.name}" for path in self.unreadable[:_NAMED])
+        more = len(self.unreadable) - _NAMED
+        return f"{len(self.unreadable)} left out, cannot be decoded: {names}{f' and {more} more' * (more > 0)}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder of class folders holds.
+
+    Attributes:
+        fitted: its pictures.
+        truth: int64 (N,).
+        labels: name of each class, sorted, which are the names of the folders.
+    """
+
+    fitted: Fitted
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
-    unreadable: tuple[Path, ...]
 
     @property
     def words(self) -> str:
         """Say what was found in one sentence."""
         said = f"{len(self.truth)} pictures of {len(self.labels)} classes"
-        if not self.unreadable:
-            return said
-        names = ", ".join(str(path) for path in self.unreadable[:_NAMED])
-        more = len(self.unreadable) - _NAMED
-        return f"{said}; {len(self.unreadable)} unreadable and left out: {names}{f' and {more} more' * (more > 0)}"
+        return f"{said}; {self.fitted.left_out}" if self.fitted.unreadable else said
 
 
 def read_class_folders(folder: Path, size: int, color: Literal["gray", "rgb"], labels: Sequence[str] = ()) -> Found:
@@ -70,32 +89,38 @@ def read_class_folders(folder: Path, size: int, color: Literal["gray", "rgb"], l
         (path, place)
         for place, name in enumerate(classes)
         for path in sorted(name.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in PICTURE_SUFFIXES
     ]
-    channels = 1 if color == "gray" else 3
-    spec = TensorSpec(name="image", dtype="uint8", shape=(1, size, size, channels))
-    fit = Preprocessor(spec, Preprocess(fit="letterbox", color=color))
-    images, truth, unreadable = [], [], []
-    for path, place in tqdm(files, desc=folder.name, unit="picture", disable=None, leave=False):
-        picture = _read(path, fit)
-        if picture is None:
-            unreadable.append(path)
-        else:
-            images.append(picture)
-            truth.append(place)
-    empty = [names[place] for place in range(len(names)) if place not in set(truth)]
+    fitted = fit_pictures([path for path, _ in files], size, color, folder.name)
+    truth = np.array([place for _, place in files], np.int64)[fitted.rows]
+    empty = [name for place, name in enumerate(names) if place not in truth]
     if empty:
         raise ConfigError(
             f"{folder}: want pictures of every class, got none in {', '.join(empty)}; fill or remove that folder"
         )
-    return Found(np.stack(images), np.array(truth, np.int64), names, tuple(unreadable))
+    return Found(fitted, truth, names)
 
 
-def _read(path: Path, fit: Preprocessor) -> U8 | None:
-    """Return one picture, fitted as the device fits it; None where it cannot be read."""
-    try:
-        raw = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
-        return None
-    picture = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB) if raw.size else None
-    return None if picture is None else np.array(fit.fit(np.asarray(picture, np.uint8))[0][0])
+def fit_pictures(files: Sequence[Path], size: int, color: Literal["gray", "rgb"], name: str) -> Fitted:
+    """Read pictures and letterbox them as the device does.
+
+    Args:
+        files: to be read.
+        size: height and width that come out.
+        color: one channel or three.
+        name: for the progress bar.
+    """
+    spec = TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 1 if color == "gray" else 3))
+    fit = Preprocessor(spec, Preprocess(fit="letterbox", color=color))
+    images, rows, unreadable, sizes = [], [], [], set()
+    for row, path in enumerate(tqdm(files, desc=name, unit="picture", disable=None, leave=False)):
+        try:
+            picture = read_picture(path)
+        except SourceError:
+            unreadable.append(path)
+            continue
+        sizes.add(picture.shape[:2])
+        images.append(fit.fit(picture)[0][0].copy())
+        rows.append(row)
+    stacked = np.array(images, np.uint8).reshape(-1, *spec.shape[1:])
+    return Fitted(stacked, np.array(rows, np.int64), tuple(unreadable), len(sizes))

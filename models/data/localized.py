@@ -15,18 +15,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
 from edge.preprocess import Preprocessor
+from edge.sources.pictures import PICTURE_SUFFIXES, read_picture
 from edge.types import F32, U8
 from models.data.duplicates import look
 from models.data.voc import read_voc
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _COLUMNS = ("file", "x0", "y0", "x1", "y1", "label")
 _NAMED = 5
 """Files that are named for each reason; the rest is counted."""
@@ -156,7 +155,7 @@ def to_arrays(
         mirror: True to swap left and right first, of pictures and boxes.
 
     Raises:
-        ConfigError: a picture was changed since it was read.
+        SourceError: a picture was changed since it was listed.
     """
     fit = Preprocessor(
         TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 3)),
@@ -165,9 +164,7 @@ def to_arrays(
     images = np.empty((len(pictures), size, size, 3), np.uint8)
     boxes = np.empty((len(pictures), 4), np.float32)
     for row, picture in enumerate(pictures):
-        pixels = decode(picture.path)
-        if pixels is None:
-            raise ConfigError(f"picture {picture.path}: want the one that was there before, got none; start again")
+        pixels = read_picture(picture.path)
         x0, y0, x1, y1 = picture.box
         if mirror:
             width = pixels.shape[1]
@@ -178,24 +175,13 @@ def to_arrays(
     return Arrays(images, boxes, np.array([list(labels).index(p.label) for p in pictures], np.int64))
 
 
-def decode(path: Path) -> U8 | None:
-    """Return a picture as uint8 (H, W, 3) RGB; None where it is missing, cut short or no picture."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if not data or (data.startswith(b"\xff\xd8\xff") and data.rfind(b"\xff\xd9", len(data) // 2) < 0):
-        return None  # OpenCV would paint the missing half of a JPEG grey
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _looked_into(path: Path, box: Box, label: str, labels: Sequence[str]) -> Located | Refused:
     """Decode one picture and hold its box and label against it."""
     if labels and label not in labels:
         return Refused(path, f"of class '{label}', which the recipe lacks")
-    pixels = decode(path)
-    if pixels is None:
+    try:
+        pixels = read_picture(path)
+    except SourceError:
         return Refused(path, "cannot be decoded")
     height, width = pixels.shape[:2]
     x0, y0, x1, y1 = box

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge import boxes
+from edge.sources.pictures import read_picture
 from edge.types import F32, U8
-from models.data.localized import Located, decode, write_table
+from models.data.localized import Located, write_table
 from models.localizer.data import Data
 from models.localizer.recipe import LocalizerRecipe
 from models.page import Block, Heading, Lines, Picture, Text, to_html
@@ -119,8 +120,7 @@ def write_report(model: Any, data: Data, recipe: LocalizerRecipe, name: str, fol
 
 def _tile(data: Data, judged: Judged, row: int, recipe: LocalizerRecipe) -> U8:
     picture = data.valid_pictures[row]
-    pixels = decode(picture.path)
-    assert pixels is not None, "it was decoded a moment ago"
+    pixels = read_picture(picture.path)
     height, width = pixels.shape[:2]
     scale = recipe.size / np.array([width, height] * 2, np.float32)
     if recipe.fit == "letterbox":

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
 from edge.preprocess import Preprocessor
 from edge.sinks.crops import INDEX_FILE, Crop
+from edge.sources.pictures import read_picture
 from edge.types import I64, U8
 
 Bools = NDArray[np.bool_]
@@ -145,7 +145,7 @@ def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
     """Read all pictures as the device would see them: uint8 (N, height, width, 3) RGB, stretched by edge's own code.
 
     Raises:
-        ConfigError: one cannot be read.
+        SourceError: one cannot be read.
     """
     fit = preprocessor(size)
     result = np.empty((len(crops), *size, 3), np.uint8)
@@ -157,19 +157,6 @@ def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
 def preprocessor(size: tuple[int, int]) -> Preprocessor:
     """Return what stretches a crop to a model's (height, width)."""
     return Preprocessor(TensorSpec(name="image", dtype="uint8", shape=(1, *size, 3)), Preprocess(fit="stretch"))
-
-
-def read_picture(path: Path) -> U8:
-    """Read one picture, uint8 (H, W, 3) RGB.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None:
-        raise ConfigError(f"picture {path}: want a readable picture, got {len(data)} other bytes; remove it")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
 def pictures_in(folder: Path) -> list[Path]:

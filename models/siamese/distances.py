@@ -17,9 +17,10 @@ from edge.distance import METRICS
 from edge.errors import ConfigError
 from edge.model import open_model
 from edge.profiler import StageClock
+from edge.sources.pictures import read_picture
 from edge.stages.embed import Embed
 from edge.types import F32, I64, Frame
-from models.siamese.crops import Crops, read_picture, read_pictures
+from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.training.run import read_result
 

@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 
 from edge import boxes
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
 from edge.sinks.crops import Crop
+from edge.sources.pictures import read_picture
 from edge.stages.match import CLEAR_IOU
 from edge.types import I64
-from models.siamese.crops import NO, YES, count_by, read_index, read_picture
+from models.siamese.crops import NO, YES, count_by, read_index
 from models.training.archive import writable
 from models.training.recipe import Part
 
@@ -169,7 +170,7 @@ def fault(crop: Crop, folder: Path, rules: Rules) -> str:
         return "blurred"
     try:
         read_picture(folder / crop.file)
-    except ConfigError:
+    except SourceError:
         return "unreadable"
     return ""
 

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.sources.pictures import read_picture
 from edge.types import F32, U8
-from models.siamese.crops import Crops, read_picture
+from models.siamese.crops import Crops
 from models.siamese.judge import Pairs
 
 _TILE = (128, 64)

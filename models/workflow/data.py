@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
-from edge.preprocess import Preprocessor
 from edge.types import F32
-from models.data.localized import PICTURE_SUFFIXES, decode
+from models.data.class_folders import fit_pictures, read_class_folders
 from models.workflow.kinds import Task
 
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
@@ -78,40 +76,22 @@ def read_examples(place: str, task: Task, size: int) -> Examples:
 
 def _from_folder(folder: Path, size: int) -> tuple[NDArray[Any], list[str], list[str]]:
     table = folder / "labels.csv"
-    listed: list[tuple[Path, str]] = []
     words = []
     if table.is_file():
         rows = [row for row in _rows(table) if row[:1] != ["file"]]
-        listed = [(folder / row[0], row[1]) for row in rows if len(row) == 2]
+        listed = [row for row in rows if len(row) == 2]
         if len(listed) < len(rows):
             words.append(f"{len(rows) - len(listed)} lines of labels.csv left out, not of the form file,answer")
+        fitted = fit_pictures([folder / row[0] for row in listed], size, "rgb", folder.name)
+        answers = [listed[row][1] for row in fitted.rows]
     else:
-        for child in sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")):
-            files = sorted(file for file in child.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-            if not files:
-                raise ConfigError(f"data {child}: want pictures in every class folder, got none; add some or remove it")
-            listed += [(file, child.name) for file in files]
-    if not listed:
-        raise ConfigError(f"data {folder}: want a folder for each class, or labels.csv, got neither; see --help")
-    how = Preprocess(fit="letterbox")
-    fit = Preprocessor(TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 3)), how)
-    pictures, answers, unreadable, shapes = [], [], [], set()
-    for file, answer in listed:
-        pixels = decode(file)
-        if pixels is None:
-            unreadable.append(f"{file.parent.name}/{file.name}")
-            continue
-        shapes.add(pixels.shape[:2])
-        pictures.append(fit.fit(pixels)[0][0].copy())
-        answers.append(answer)
-    if unreadable:
-        more = f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
-        words.append(f"{len(unreadable)} left out, cannot be decoded: {', '.join(unreadable[:5])}{more}")
-    if not table.is_file() and (gone := sorted({answer for _, answer in listed} - set(answers))):
-        raise ConfigError(f"data {folder}: want pictures of every class, got none that can be decoded in {gone[0]}")
-    if len(shapes) > 1:
-        words.append(f"{len(shapes)} sizes of pictures, all fitted to {size} x {size}")
-    return np.array(pictures, np.uint8).reshape(-1, size, size, 3), answers, words
+        found = read_class_folders(folder, size, "rgb")
+        fitted, answers = found.fitted, [found.labels[place] for place in found.truth]
+    if fitted.unreadable:
+        words.append(fitted.left_out)
+    if fitted.sizes > 1:
+        words.append(f"{fitted.sizes} sizes of pictures, all fitted to {size} x {size}")
+    return fitted.images, answers, words
 
 
 def _from_table(path: Path) -> tuple[NDArray[Any], list[str], list[str]]:

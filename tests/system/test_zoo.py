@@ -17,9 +17,9 @@ pytest.importorskip("sklearn", reason="training needs the extra [train]")
 ROOT = Path(__file__).parents[2]
 
 
-def models(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def models(*words: str | Path, package: str = "models") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "models", *map(str, words)]
+    command = [sys.executable, "-m", package, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
 
 
@@ -40,11 +40,25 @@ def test_zoo_from_recipe_to_page(tmp_path: Path) -> None:
     assert "was finished before" in again.stdout, again.stdout + again.stderr
     assert models("zoo", "--finished", "--models", tmp_path / "models").stdout.split() == ["Model_1"]
     assert models("zoo-data", "--out", tmp_path / "out").returncode == 0
-    with np.load(tmp_path / "out" / "test.npz") as test:
-        assert test["image"].shape == (10_000, 28, 28, 1)
-    done = models("zoo-report", "--models", tmp_path / "models", "--bundles", tmp_path, "--out", tmp_path / "out")
+    with np.load(tmp_path / "out" / "calibrate.npz") as few, np.load(tmp_path / "out" / "judge.npz") as rest:
+        assert (len(few["image"]), len(rest["image"])) == (500, 4500)
+        assert not {image.tobytes() for image in few["image"]} & {image.tobytes() for image in rest["image"]}
+    done = models(
+        "convert", tmp_path / "models/Model_1/model.keras", "--name", "Model_1", "--task", "classify", "--labels",
+        tmp_path / "out/labels.txt", "--calibrate", tmp_path / "out/calibrate.npz", "--metric-data",
+        tmp_path / "out/judge.npz", "--variants", "int8-tflite", "--out", tmp_path / "bundles", package="converters",
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "| Model_1 |" in done.stdout
+    reporting = (
+        *("zoo-report", "--models", tmp_path / "models", "--bundles", tmp_path / "bundles"),
+        *("--out", tmp_path / "out"),
+    )
+    done = models(*reporting)
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("| Model_1 |")).split("|")
+    keras, packed = float(row[4]), float(row[8])
+    assert 70 < keras < 90
+    assert packed == pytest.approx(keras, abs=0.5)
     assert (tmp_path / "out" / "report.html").stat().st_size > 50_000
 
 

@@ -23,15 +23,15 @@ def test_mixed_sizes_are_fitted_and_broken_files_named(tmp_path: Path) -> None:
     (tmp_path / "dog" / "empty.jpg").write_bytes(b"")
     (tmp_path / "dog" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     found = read_class_folders(tmp_path, 16, "rgb")
-    assert found.images.shape == (3, 16, 16, 3)
+    assert found.fitted.images.shape == (3, 16, 16, 3)
     assert found.labels == ("cat", "dog")
     assert found.truth.tolist() == [0, 0, 1]
-    assert {path.name for path in found.unreadable} == {"broken.jpg", "empty.jpg", "gone.jpg"}
-    assert "3 unreadable and left out" in found.words
-    assert found.images[1, 8, 8].tolist() == [200, 0, 0]
-    assert found.images[0, 0].tolist() == [[200, 0, 0]] * 16, "at the top, as the device's letterbox has it"
-    assert found.images[0, 15].tolist() == [[114, 114, 114]] * 16
-    assert read_class_folders(tmp_path, 16, "gray").images.shape == (3, 16, 16, 1)
+    assert {path.name for path in found.fitted.unreadable} == {"broken.jpg", "empty.jpg", "gone.jpg"}
+    assert "3 left out, cannot be decoded: dog/broken.jpg" in found.words
+    assert found.fitted.images[1, 8, 8].tolist() == [200, 0, 0]
+    assert found.fitted.images[0, 0].tolist() == [[200, 0, 0]] * 16, "at the top, as the device's letterbox has it"
+    assert found.fitted.images[0, 15].tolist() == [[114, 114, 114]] * 16
+    assert read_class_folders(tmp_path, 16, "gray").fitted.images.shape == (3, 16, 16, 1)
 
 
 def test_empty_class_one_class_and_unknown_labels_are_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from models.classify.ablation import BASE, read_ablation
 from models.classify.data import Pictures, split
 from models.classify.jobs import job_of
 from models.classify.recipe import Recipe, Vgg16
-from models.classify.zoo import bundle_name, entries, plan
+from models.classify.zoo import bundle_name, entries, plan, train_all
 from models.training.batchnorm import FusedBatchNormalization, plain_layer
 from models.training.recipe import RECIPES, find_recipes, read_recipe
 from models.training.run import train
@@ -157,6 +157,22 @@ def test_plan_takes_what_fits_and_never_a_child_without_its_parent() -> None:
     for minutes in (0, 1, 3, 5, 20):
         names = {entry.name for entry in plan(every, minutes)[0]}
         assert all(e.recipe.start_from in names | {""} for e in every if e.name in names)
+
+
+def test_finished_models_leave_their_time_to_others() -> None:
+    every = entries()
+    first = {entry.name for entry in plan(every, 30)[0]}
+    second = {entry.name for entry in plan(every, 30, sorted(first))[0]}
+    assert first < second
+    assert sum(entry.seconds for entry in every if entry.name in second - first) <= 1800
+
+
+def test_a_model_that_time_no_longer_holds_is_put_off_with_what_starts_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, child = entries(["Model_2", "Model_2_igen_c"])
+    assert train_all([parent, child], tmp_path, minutes=0) == []
+    assert capsys.readouterr().out.count("put off") == 2
 
 
 def test_ablation_changes_one_thing_in_each_row() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge.bundle import Preprocess
 from edge.errors import ConfigError
 from models.data.duplicates import NEAR, groups_of_same, look
-from models.data.localized import classes_of, decode, read_located, to_arrays
+from models.data.localized import classes_of, read_located, to_arrays
 from models.data.split import split_rows
 
 LETTERBOX, STRETCH = Preprocess(fit="letterbox"), Preprocess(fit="stretch")
@@ -166,10 +166,3 @@ def test_a_split_keeps_groups_together_and_classes_balanced(seed: int, share: fl
 def test_a_class_too_small_for_both_parts_is_named() -> None:
     with pytest.raises(ConfigError, match=r"want at least 5 different examples of each class .* got 2 of class 1"):
         split_rows(np.array([0] * 20 + [1, 1]), np.arange(22), 0.2, 0)
-
-
-def test_a_torn_jpeg_is_no_picture(tmp_path: Path) -> None:
-    data = cv2.imencode(".jpg", photograph(1))[1].tobytes()
-    (tmp_path / "a.jpg").write_bytes(data[: len(data) * 2 // 3])
-    assert decode(tmp_path / "a.jpg") is None
-    assert decode(tmp_path / "none.jpg") is None

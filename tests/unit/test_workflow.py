@@ -148,6 +148,10 @@ def test_real_tumours_go_through_all_steps(tmp_path: Path) -> None:
     rows = case.rows("test")
     right = (model.predict(case.examples.x[rows], verbose=0) >= 0.5) == case.examples.y[rows]
     assert right.mean() == pytest.approx(verdict.figures["test"], abs=1e-6)  # the model takes raw numbers
+    assert take_step("regularise", case).figures["nets_tested"] == 1
+    (tmp_path / "binary.toml").unlink()
+    tuned = take_step("regularise", case_of(tmp_path, "binary", tmp_path / "a.csv", epochs=40, units=128, dropout=0.3))
+    assert "shown to 2 nets by now" in tuned.words
 
 
 def test_answers_of_any_size_are_learnt_in_their_own_unit(tmp_path: Path) -> None:
@@ -257,13 +261,13 @@ def test_a_folder_with_a_table_of_several_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("counts", "task", "words"),
     [
-        ({"cat": 12, "dog": 0}, "binary", "dog: want pictures in every class folder, got none"),
-        ({"cat": 12}, "binary", "want two classes, got 1: cat"),
-        ({"cat": 12}, "multiclass", "want at least two classes, got 1: cat"),
+        ({"cat": 12, "dog": 0}, "binary", "want pictures of every class, got none in dog"),
+        ({"cat": 12}, "binary", "want a folder for each of two or more classes, got 1"),
+        ({"cat": 12}, "multiclass", "want a folder for each of two or more classes, got 1"),
         ({"a": 6, "b": 6, "c": 6}, "binary", "want two classes, got 3"),
         ({"cat": 12, "dog": 12}, "regression", "want numbers as answers for regression"),
         ({"cat": 3, "dog": 3}, "binary", "want at least 10 examples, got 6"),
-        ({}, "binary", "want a folder for each class, or labels.csv, got neither"),
+        ({}, "binary", "want a folder for each of two or more classes, got 0"),
     ],
 )
 def test_a_folder_that_cannot_be_is_one_sentence(
