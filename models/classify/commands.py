@@ -16,9 +16,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the commands of this family to those of `python -m models`."""
     training = commands.add_parser(
         "zoo", help="train the classifiers of Fashion-MNIST",
-        description="Train classifiers of Fashion-MNIST, the quickest first, as many as the time allows by the seconds "
-        "that the recipes tell. A finished model is left alone and leaves its time to others; a run that was killed "
-        "goes on where it was.",
+        description="Train classifiers of Fashion-MNIST, the quickest first, as long as the time left holds the next "
+        "one by the seconds that its recipe tells. A finished model is left alone and leaves its time to others; a run "
+        "that was killed goes on where it was.",
         epilog=f"recipes: {', '.join(find_recipes(FAMILY))}",
     )  # fmt: skip
     add = training.add_argument
@@ -81,9 +81,9 @@ def _zoo(options: argparse.Namespace) -> int:
         takes = "finished " if entry.name in done else f"{entry.seconds / 60:5.1f} min"
         print(f"  {entry.name:26} {takes}  {entry.recipe.words}")
     if left:
-        print(f"left out, as {options.minutes:g} minutes do not hold them: {', '.join(e.name for e in left)}")
+        print(f"after these, if time is left of {options.minutes:g} minutes: {', '.join(e.name for e in left)}")
     if not options.list:
-        train_all(taken, options.models, float("inf") if options.names else options.minutes)
+        train_all([*taken, *left], options.models, float("inf") if options.names else options.minutes)
         for entry in taken:
             if entry.recipe.data != "fashion-mnist":
                 print(
