@@ -24,8 +24,8 @@ from typing import Any, ParamSpec, TypeVar
 from tqdm import tqdm
 
 from converters.load import ConversionError
-from converters.quiet import hush_tensorflow, quiet
 from edge.errors import EdgeError
+from models.quiet import hush_tensorflow, quiet
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +111,7 @@ def _context() -> Any:
     """Return the way to start children; the server that forks them runs afterwards, its chatter thrown away."""
     context = multiprocessing.get_context("forkserver")
     hush_tensorflow()
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
     context.set_forkserver_preload(_PRELOADED)
     with quiet():
         forkserver.ensure_running()

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.errors import EdgeError
 from models.classify import commands as classify
 from models.localizer import commands as localizer
+from models.quiet import load_keras
 from models.siamese import commands as siamese
 from models.weights import ASSETS, CACHE, fetch, licence_table
 from models.workflow import commands as workflow
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
         options = _parser().parse_args(arguments)
+        if options.keras:
+            load_keras()
         return int(options.run(options))
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -46,6 +49,7 @@ def _licences(_: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    parser.set_defaults(keras=False)
     commands = parser.add_subparsers(dest="command", required=True)
     fetching = commands.add_parser("fetch", help="download and verify; without names, list what there is")
     fetching.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ASSETS))

@@ -33,13 +33,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--finished", action="store_true", help="print the names of finished models that can be converted soon")
     add("--most-parameters", type=float, default=2e6, metavar="N", help="for --finished (default: %(default)g)")
     add("--models", type=Path, default=MODELS, metavar="DIR", help="where models land (default: %(default)s)")
-    training.set_defaults(run=_zoo)
+    training.set_defaults(run=_zoo, keras=True)
     data = commands.add_parser(
         "zoo-data", help="write what the converter needs of Fashion-MNIST",
         description="Write calibrate.npz and judge.npz, both of the validation part, and labels.txt for the converter.",
     )  # fmt: skip
     data.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="default: %(default)s")
-    data.set_defaults(run=_data)
+    data.set_defaults(run=_data, keras=True)
     reporting = commands.add_parser(
         "zoo-report", help="compare the finished classifiers on one page",
         description="Judge finished models on the 10,000 test pictures, once each; print the comparison and write "
@@ -49,7 +49,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--models", type=Path, default=MODELS, metavar="DIR", help="where models are (default: %(default)s)")
     add("--bundles", type=Path, default=BUNDLES, metavar="DIR", help="where int8 bundles are (default: %(default)s)")
     add("--out", type=Path, default=OUT, metavar="DIR", help="default: %(default)s")
-    reporting.set_defaults(run=_report)
+    reporting.set_defaults(run=_report, keras=True)
     study = commands.add_parser(
         "ablation", help="train a net with one thing changed at a time, and say what each is worth",
         description="Train the base and every row of a study, with every seed; print and write the table.",
@@ -63,7 +63,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a .toml file (default: %(default)s)",
     )
     add("--out", type=Path, default=ABLATION, metavar="DIR", help="models and table (default: %(default)s)")
-    study.set_defaults(run=_ablation)
+    study.set_defaults(run=_ablation, keras=True)
 
 
 def _zoo(options: argparse.Namespace) -> int:

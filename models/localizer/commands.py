@@ -39,7 +39,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--name", metavar="NAME", help="of the model (default: the recipe's)")
     add("--finish", action="store_true", help="end runs that were begun: the best epoch so far becomes the model")
     add("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
-    training.set_defaults(run=_train)
+    training.set_defaults(run=_train, keras=True)
 
 
 def _composites(options: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ def _add_build(embed: Any) -> None:
     command.add_argument("--pooling", choices=("avg", "max", "none"), default="avg", help="default: %(default)s")
     command.add_argument("--weights", type=Path, metavar="FILE", help="Keras weights without the top")
     command.add_argument("--out", type=Path, required=True, metavar="FILE.keras", help="where to write it")
-    command.set_defaults(run=_build)
+    command.set_defaults(run=_build, keras=True)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -126,7 +126,7 @@ def _add_train(embed: Any) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="DIR", help="YES/NO pairs, or a folder for each")
     command.add_argument("--name", help="of the model (default: the recipe's)")
     command.add_argument("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
-    command.set_defaults(run=_train)
+    command.set_defaults(run=_train, keras=True)
 
 
 def _recipes() -> list[str]:
@@ -159,7 +159,7 @@ def _add_pair_train(pairs: Any) -> None:
     command.add_argument("--truth", type=Path, metavar="gt.txt", help="its ground truth")
     command.add_argument("--table", type=Path, metavar="FILE.json", help="write all figures")
     _add_frames(command)
-    command.set_defaults(run=_pair_train)
+    command.set_defaults(run=_pair_train, keras=True)
 
 
 def _pair_train(options: argparse.Namespace) -> int:
@@ -204,7 +204,7 @@ def _add_judge(pairs: Any) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write all figures")
     command.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw pairs that the last one got right, wrong")
     _add_frames(command)
-    command.set_defaults(run=_judge)
+    command.set_defaults(run=_judge, keras=True)
 
 
 def _judge(options: argparse.Namespace) -> int:

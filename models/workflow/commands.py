@@ -29,7 +29,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     step.add_argument("recipe", type=Path, metavar="RECIPE", help="written by: python -m models new")
     step.add_argument("--work", type=Path, metavar="DIR", help="what the steps keep (default: build/workflow)")
     step.add_argument("--out", type=Path, metavar="DIR", help="where the model lands (default: build/models)")
-    step.set_defaults(run=_step)
+    step.set_defaults(run=_step, keras=True)
 
 
 def _new(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edge.errors import EdgeError
+from edge.errors import ConfigError, EdgeError
 
 _SHOWN = 2000
 
@@ -39,9 +39,25 @@ def quiet() -> Iterator[None]:
                 sys.stderr.write(held.read().decode(errors="replace"))
 
 
+def load_keras() -> None:
+    """Import Keras and TensorFlow, which say much while they start.
+
+    Raises:
+        ConfigError: they are not installed.
+    """
+    hush_tensorflow()
+    try:
+        with quiet():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"this command: want Keras and TensorFlow, got no {error.name}; do: pip install -e '.[convert,train]'"
+        ) from error
+
+
 def hush_tensorflow() -> None:
     """Ask TensorFlow and tf2onnx to report errors only; call before the first import of TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
     for name in ("tensorflow", "absl", "tf2onnx", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
