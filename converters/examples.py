@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
 from edge.preprocess import Preprocessor, is_picture
 from edge.sources.pictures import read_picture
 from edge.types import F32, U8
@@ -318,12 +318,14 @@ def read_sight(sight: Sight) -> U8:
     """Read a picture, or a frame of a video: uint8 (H, W, 3) RGB.
 
     Raises:
-        SourceError: a picture that cannot be read.
-        ConfigError: a video that cannot be read.
+        ConfigError: it cannot be read.
     """
     if sight.frame >= 0:
         return _video(sight.path).read(sight.frame)
-    return read_picture(sight.path)
+    try:
+        return read_picture(sight.path)
+    except SourceError as error:  # a file that was given wrongly, not a camera that was lost
+        raise ConfigError(str(error)) from error
 
 
 def frame_count(path: Path) -> int:

@@ -12,7 +12,7 @@ from converters.examples import NoiseExamples, sha256_all
 from converters.readers import read_examples, spread, take_examples
 from converters.recipe import Pictures, Recipe
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError, SourceError
+from edge.errors import ConfigError
 from edge.preprocess import Preprocessor
 
 SPEC = (TensorSpec(name="image", dtype="uint8", shape=(1, 16, 16, 3)),)
@@ -148,7 +148,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
         read_examples(tmp_path / "one", SPEC, recipe(), ("horse", "cow"))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.jpg").write_text("no picture")
-    with pytest.raises(SourceError, match=r"x\.jpg"):
+    with pytest.raises(ConfigError, match=r"x\.jpg"):
         read_examples(tmp_path / "bad", SPEC, recipe(), ()).inputs(0)
     with pytest.raises(ConfigError, match="no such file"):
         read_examples(tmp_path / "nowhere", SPEC, recipe(), ())
