@@ -177,7 +177,7 @@ def _convert(options: argparse.Namespace) -> int:
                     f"--out {folder}: want room for a bundle, got '{error.strerror}'; nothing of it was written"
                 ) from error
     if failed:
-        print(f"converters: {failed} failed; no file of these was written", file=sys.stderr)
+        print(f"converters: {failed} failed and written to no file", file=sys.stderr)
     return _FAILED if failed else 0
 
 

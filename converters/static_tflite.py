@@ -130,13 +130,12 @@ def put_weights(dynamic: bytes, fitted: bytes) -> bytes:
         axis = int(stored.quantization.quantizedDimension) if len(scale) > 1 else 0
         along = scale.reshape([-1 if n == axis else 1 for n in range(weights.ndim)])
         stored.buffer = add_constant(model, np.clip(np.rint(weights / along), -LEVELS, LEVELS).astype(np.int8))
-        if len(operator.inputs) > 2 and len(layer.operator.inputs) > 2:
-            bias = constant(source, layer.operator.inputs[2])
-            if bias is not None and constant(model, operator.inputs[2]) is not None:
-                own = copy(tensors[operator.inputs[2]])
-                own.buffer = add_constant(model, bias)
-                tensors.append(own)
-                operator.inputs = [*operator.inputs[:2], len(tensors) - 1, *operator.inputs[3:]]
+        bias = constant(source, layer.operator.inputs[2]) if len(layer.operator.inputs) > 2 else None
+        if bias is not None and len(operator.inputs) > 2:  # -1 there: none yet, and the fitted weights want one
+            own = copy(source.subgraphs[0].tensors[layer.operator.inputs[2]])
+            own.quantization, own.buffer = None, add_constant(model, bias)
+            tensors.append(own)
+            operator.inputs = [*operator.inputs[:2], len(tensors) - 1, *operator.inputs[3:]]
     return pack(_without_unused(model))
 
 
@@ -182,7 +181,7 @@ def _fit(layer: Kernel, weights: Array, second: F64, mean: F64) -> tuple[Array, 
 
 def _shift_bias(model: Any, operator: Any, shift: F64) -> None:
     """Give an operator a bias of its own, moved; one without any is left alone."""
-    if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+    if len(operator.inputs) < 3:
         return
     bias = constant(model, operator.inputs[2])
     if bias is None:

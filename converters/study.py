@@ -28,6 +28,7 @@ from converters.tasks import Answer, TaskJudge, Terms, judge_for
 from converters.trace import Input, reference, to_model, trace
 from converters.traced import Traced
 from edge.bundle import Calibration, TensorSpec
+from edge.decode import localizer_outputs
 from edge.errors import ConfigError
 from edge.golden import PHOTO_SHAPE
 from edge.preprocess import is_picture
@@ -156,6 +157,7 @@ def study(origin: Origin, recipe: Recipe, places: Places, calibrated: bool, fold
     facts = find_facts(loaded, traced)
     recipe = replace(recipe, preprocess=how)
     labels = tuple(resolve(recipe.labels) if isinstance(recipe.labels, str) and recipe.labels else recipe.labels)
+    _check_labels(recipe, traced, labels)
     calibration, parity, metric = _data(recipe, places, traced, labels, calibrated)
     _check_metric(recipe, traced, labels, metric)
     findings = list(_check_data(loaded, traced, facts, calibration, parity, metric))
@@ -199,6 +201,19 @@ def _data(
     if parity is None:
         parity = NoiseExamples(traced.inputs, recipe.preprocess)
     return calibration if calibrated else None, parity, metric if metric is not None else parity
+
+
+def _check_labels(recipe: Recipe, traced: Traced, labels: tuple[str, ...]) -> None:
+    """Raise ConfigError if the names are not those of the model's classes: the device would refuse the bundle."""
+    if not labels or recipe.task not in ("classify", "localize"):
+        return
+    place = localizer_outputs(traced.outputs)[1] if recipe.task == "localize" else 0
+    classes = max(2, int(np.prod(traced.outputs[place].shape)))
+    if len(labels) != classes or len(set(labels)) != classes:
+        raise ConfigError(
+            f"--labels: want {classes} different names, one for each of the model's classes, got {len(labels)}: "
+            f"{', '.join(labels[:8])}; correct them"
+        )
 
 
 def _check_metric(recipe: Recipe, traced: Traced, labels: tuple[str, ...], metric: Examples) -> None:

@@ -77,7 +77,9 @@ def kernels(model: Any) -> Iterator[Kernel]:
 
 
 def constant(model: Any, index: int) -> Array | None:
-    """Return a constant float32 tensor of the main graph; None for one that is not constant."""
+    """Return a constant float32 tensor of the main graph; None for one that is not constant, or left out (-1)."""
+    if index < 0:
+        return None
     tensor = model.subgraphs[0].tensors[index]
     data = model.buffers[tensor.buffer].data
     if data is None or not len(data):

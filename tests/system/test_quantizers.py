@@ -97,6 +97,24 @@ def test_tflite_stays_close_to_keras_whatever_the_order_of_inputs(pair, kind, se
     assert error(run_tflite(content, traced, samples), want) < limit
 
 
+def test_a_layer_without_bias_is_not_given_that_of_another():
+    """TFLite writes a missing bias as input -1; read as a place from the end, it was another layer's bias."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    image = keras.Input((12, 12, 3), name="image")
+    hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(64, 3, activation="relu6")(image))
+    hidden = keras.layers.ReLU()(keras.layers.Dense(96, use_bias=False)(hidden))
+    last = keras.layers.Dense(32, name="answer")(hidden)
+    model = loaded(keras.Model(image, last))
+    traced, _ = trace(model, Input())
+    random = np.random.default_rng(0)
+    samples = [[random.normal(size=(1, 12, 12, 3)).astype(np.float32)] for _ in range(8)]
+    content = to_tflite(traced, "dynamic", samples, Settings())
+    want = [reference(model, traced, sample)[0] for sample in samples]
+    assert error(run_tflite(content, traced, samples), want) < LIMIT_8_BITS
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "limit"),
     [
