@@ -74,7 +74,7 @@ def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: st
         )
     begun = time.monotonic()
     study, traced = read_study(folder), read_traced(folder)
-    words = settings.words if settings is not None else ""
+    words = settings.words(variant) if settings is not None else ""
     try:
         model = _pack(folder, study, traced, variant, settings)
         target = TARGETS.get(study.recipe.target)

@@ -202,6 +202,8 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
     """Make attempts until one passes or none is left to try."""
     recipe, name = workshop.recipe, workshop.recipe.bundle_name(variant)
     settings = (recipe.variants[variant.name].settings or Settings()) if variant.calibrated else None
+    if variant.kind == "dynamic" and recipe.calibration:
+        settings = Settings()
     attempts: list[Attempt] = []
     tried: list[tuple[Settings, float]] = []
     layers: tuple[LayerError, ...] = ()
@@ -219,7 +221,7 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
             if not made.complaint and variant.runtime == "tflite" and recipe.target == "pi5-legacy":
                 run_legacy(staged)
         except ConversionError as error:
-            words = settings.words if settings else ""
+            words = settings.words(variant) if settings else ""
             parts = (outcome.attempt.parity, outcome.attempt.metrics) if outcome else ((), ())
             made = Attempt(
                 settings=words,

@@ -98,15 +98,18 @@ class Settings:
         wide: True for int16 activations.
         float_layers: layers that stay in float, worst first, by the names of `converters.layers`; or `ALL` or
             `DECODING` alone.
+        fitted: False for a dynamic-range file whose weights are rounded one by one.
     """
 
     ranges: Literal["minmax", "percentile", "average"] = "minmax"
     wide: bool = False
     float_layers: tuple[str, ...] = ()
+    fitted: bool = True
 
-    @property
-    def words(self) -> str:
+    def words(self, variant: "Variant") -> str:
         """Say it for a person and for the bundle: "percentile ranges, int16 activations, 3 layers in float"."""
+        if variant.kind == "dynamic":
+            return "weights fitted" if self.fitted else "weights rounded one by one"
         parts = [f"{self.ranges} ranges"]
         parts += ["int16 activations"] if self.wide else []
         if DECODING in self.float_layers:

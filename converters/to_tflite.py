@@ -75,7 +75,7 @@ def to_tflite(
         # Otherwise a Dense layer becomes FULLY_CONNECTED version 12, which tflite-runtime 2.14 refuses to load.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     model = bytes(_run(converter.convert))
-    return _fit_dynamic(traced, model, samples) if kind == "dynamic" and samples else model
+    return _fit_dynamic(traced, model, samples) if kind == "dynamic" and samples and settings.fitted else model
 
 
 def calibrated(traced: Traced, samples: Sequence[Sequence[Tensor]], ranges: str) -> tuple[bytes, Moments]:

@@ -58,7 +58,11 @@ def test_onnx_climbs_the_same_ladder_but_for_int16_activations():
     assert climb(VARIANTS["u8s8-onnx"], lambda _: 0.5) == tflite
 
 
-@pytest.mark.parametrize("name", ["fp32-tflite", "dynamic-tflite", "int16x8-tflite"])
+def test_dynamic_range_is_tried_with_weights_rounded_one_by_one_too():
+    assert climb(VARIANTS["dynamic-tflite"], lambda _: 0.5) == [Settings(), Settings(fitted=False)]
+
+
+@pytest.mark.parametrize("name", ["fp32-tflite", "int16x8-tflite"])
 def test_variants_without_choices_are_tried_once(name):
     assert climb(VARIANTS[name], lambda _: 0.5) == [Settings()]
 
