@@ -59,5 +59,5 @@ def load_keras() -> None:
 def hush_tensorflow() -> None:
     """Ask TensorFlow and tf2onnx to report errors only; call before the first import of TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("tensorflow", "absl", "tf2onnx", "root"):
+    for name in ("tensorflow", "absl", "tf2onnx"):
         logging.getLogger(name).setLevel(logging.ERROR)

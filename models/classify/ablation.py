@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from edge.errors import ConfigError
-from models.classify.data import Pictures
+from models.classify.data import pictures_of
 from models.classify.jobs import CONFUSION_FILE, job_of
-from models.classify.recipe import Recipe
+from models.classify.recipe import Recipe, check
 from models.page import Block, Heading, Picture, Table, Text, to_html, to_markdown
 from models.training.archive import writable
 from models.training.recipe import Part, read_recipe
@@ -86,34 +86,46 @@ def read_ablation(path: Path) -> tuple[Ablation, dict[str, Recipe]]:
     """Read a study and the recipe of each of its rows, by name, `base` first.
 
     Raises:
-        ConfigError: not readable, or a row that is no recipe.
+        ConfigError: not readable, no seed, a row that is no recipe, or a name that is no folder's.
     """
     study = read_recipe(path, Ablation)
+    if not study.seeds or min(study.seeds) < 0:
+        got = ", ".join(map(str, study.seeds)) or "none"
+        raise ConfigError(f"recipe {path}: seeds: want one or more, each 0 or more, got {got}; correct them")
     recipes = {BASE: _recipe(study.base, f"{path}: base")}
     for row in study.rows:
+        if not row.name or set(row.name) & set("/\\"):
+            raise ConfigError(
+                f"recipe {path}: want row names without slashes, got '{row.name}'; it becomes a folder's name"
+            )
         if row.name in recipes:
             raise ConfigError(f"recipe {path}: want each row once, got '{row.name}' twice; rename one")
         recipes[row.name] = _recipe(_changed(study.base, row), f"{path}: row {row.name}")
     return study, recipes
 
 
-def run_ablation(path: Path, pictures: Pictures, folder: Path) -> tuple[Ablation, list[Outcome]]:
-    """Train every row with every seed, seed by seed; what is finished is left alone.
+def run_ablation(path: Path, folder: Path) -> tuple[Ablation, list[Outcome]]:
+    """Train every row with every seed, seed by seed, on the pictures of its recipe; what is finished is left alone.
 
     Args:
         path: of the study.
-        pictures: training pictures; a part of them judges.
         folder: where the models land.
 
     Raises:
-        ConfigError: see `read_ablation` and `models.training.run.train`.
+        ConfigError: see `read_ablation`, `pictures_of` and `models.training.run.train`.
+        FetchError: Fashion-MNIST could not be fetched.
     """
     study, recipes = read_ablation(path)
+    pictures = {}
+    for recipe in recipes.values():
+        if _source(recipe) not in pictures:
+            pictures[_source(recipe)] = pictures_of(recipe)
     rows = {BASE: None, **{row.name: row for row in study.rows}}
     figures: dict[str, list[Figures]] = {name: [] for name in recipes}
     for seed in study.seeds:
         for name, recipe in recipes.items():
-            job = job_of(f"{name}-{seed}", recipe, path.read_text("utf-8"), pictures, folder, seed=seed)
+            seen = pictures[_source(recipe)]
+            job = job_of(f"{name}-{seed}", recipe, path.read_text("utf-8"), seen, folder, seed=seed)
             figures[name].append(train(job).figures)
             keras.backend.clear_session()
     return study, [Outcome(row, tuple(figures[name])) for name, row in rows.items()]
@@ -177,6 +189,11 @@ def write_table(folder: Path, study: Ablation, outcomes: list[Outcome]) -> tuple
     return page, markdown.splitlines()
 
 
+def _source(recipe: Recipe) -> tuple[object, ...]:
+    """Return what decides which pictures a recipe trains on."""
+    return recipe.data, recipe.size, recipe.color, recipe.labels
+
+
 def _changed(base: Mapping[str, Any], row: Row) -> dict[str, Any]:
     made = _merge(base, row.change)
     layers = []
@@ -199,6 +216,8 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _recipe(values: Mapping[str, Any], where: str) -> Recipe:
     try:
-        return msgspec.convert(dict(values), Recipe)
+        recipe = msgspec.convert(dict(values), Recipe)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: want the keys of models.classify.recipe, got '{error}'; correct it") from error
+    check(recipe, where)
+    return recipe

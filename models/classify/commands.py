@@ -1,8 +1,12 @@
 """`python -m models zoo`, `zoo-report` and `ablation`."""
 
 import argparse
+import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+from edge.errors import ConfigError
 from models.training.recipe import RECIPES, find_recipes
 
 FAMILY = "zoo"
@@ -67,13 +71,17 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _zoo(options: argparse.Namespace) -> int:
+    from models.classify.recipe import FASHION
     from models.classify.zoo import entries, finished_names, plan, train_all
+    from models.data.class_folders import class_names
 
+    if not options.minutes >= 0:
+        raise ConfigError(f"--minutes: want a number of 0 or more, got {options.minutes:g}; correct it")
     if options.finished:
         print("\n".join(finished_names(options.models, options.most_parameters)))
         return 0
     every = entries(options.names)
-    done = finished_names(options.models)
+    done = [entry.name for entry in every if entry.finished(options.models)]
     taken, left = (every, []) if options.names else plan(every, options.minutes, done)
     expected = sum(entry.seconds for entry in taken if entry.name not in done) / 60
     print(f"{len(taken)} models, {expected:.0f} minutes on two idle cores:")
@@ -85,12 +93,28 @@ def _zoo(options: argparse.Namespace) -> int:
     if not options.list:
         train_all([*taken, *left], options.models, float("inf") if options.names else options.minutes)
         for entry in taken:
-            if entry.recipe.data != "fashion-mnist":
-                print(
-                    f"next: python -m converters convert {options.models / entry.name / 'model.keras'} --task classify "
-                    f"--fit letterbox --calibrate {entry.recipe.data} --labels A,B (the folders, by the alphabet)"
-                )
+            if entry.recipe.data != FASHION:
+                labels = class_names(Path(entry.recipe.data))
+                print(f"next: {next_command(entry.name, options.models, entry.recipe.data, labels)}")
     return 0
+
+
+def next_command(name: str, models: Path, data: str, labels: Sequence[str]) -> str:
+    """Return the command that makes bundles of a model trained on a folder, to be pasted into a shell.
+
+    Args:
+        name: of the model.
+        models: where it landed.
+        data: the folder.
+        labels: its classes, in the order of the model's answers.
+    """
+    return shlex.join(
+        [
+            ".venv/bin/python", "-m", "converters", "convert", str(models / name / "model.keras"),
+            "--name", re.sub(r"[^\w-]", "_", name), "--task", "classify", "--fit", "letterbox", "--calibrate", data,
+            "--labels", ",".join(labels),
+        ]
+    )  # fmt: skip
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -112,9 +136,8 @@ def _report(options: argparse.Namespace) -> int:
 
 def _ablation(options: argparse.Namespace) -> int:
     from models.classify.ablation import run_ablation, write_table
-    from models.classify.data import training_pictures
 
-    study, outcomes = run_ablation(options.study, training_pictures(), options.out)
+    study, outcomes = run_ablation(options.study, options.out)
     path, lines = write_table(options.out, study, outcomes)
     print("\n".join(lines))
     print(f"see {path}")

@@ -12,6 +12,9 @@ from models.classify.recipe import FASHION, Recipe
 from models.data import fashion_mnist
 from models.data.class_folders import read_class_folders
 
+LEAST = 5
+"""Training pictures of a class below which there is nothing to learn it from."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -74,7 +77,7 @@ def split(pictures: Pictures, valid: int, examples: int, seed: int) -> tuple[Pic
         seed: chooses.
 
     Raises:
-        ConfigError: not enough pictures, or a class without any.
+        ConfigError: not enough pictures, a class without any, or one of which nearly all equal those set aside.
     """
     classes = len(pictures.labels)
     counts = np.bincount(pictures.truth, minlength=classes)
@@ -95,6 +98,13 @@ def split(pictures: Pictures, valid: int, examples: int, seed: int) -> tuple[Pic
     keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
     straddling = ~chosen & np.isin(keys, keys[chosen])
     rest = order[~(chosen | straddling)[order]]
+    counts = np.bincount(pictures.truth[rest], minlength=classes)
+    if counts.min() < LEAST:
+        got = ", ".join(f"{counts[place]} of {pictures.labels[place]}" for place in np.flatnonzero(counts < LEAST))
+        raise ConfigError(
+            f"data: want {LEAST} or more training pictures of each class, {valid} to choose by and their duplicates "
+            f"aside, got {got}; add different ones, or lower valid_examples"
+        )
     if examples:
         rest = _of_each(pictures.truth, rest, -(-examples // classes), classes)
     return _take(pictures, rest), _take(pictures, aside)

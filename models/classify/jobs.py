@@ -49,6 +49,8 @@ def job_of(
     def build() -> keras.Model:
         try:
             model = nets.build(recipe, shape)
+        except ConfigError as error:
+            raise ConfigError(f"recipe {name}: {error}") from error
         except (ValueError, TypeError) as error:
             words = str(error).splitlines()[0]
             raise ConfigError(f"recipe {name}: want layers that fit each other, got '{words}'; correct it") from error

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers as k
 
+from edge.errors import ConfigError
 from models.classify import recipe as r
 from models.training.batchnorm import FusedBatchNormalization, plain_layer
 
@@ -41,7 +42,8 @@ def build(recipe: r.Recipe, shape: Shape) -> keras.Model:
     """Return the compiled model of a recipe, with weights drawn from Keras' global seed.
 
     Raises:
-        ConfigError: layers that do not fit each other.
+        ConfigError: layers that leave no vector.
+        ValueError: layers that do not fit each other.
     """
     policy = "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
     before = keras.config.dtype_policy()
@@ -73,6 +75,9 @@ def _net(recipe: r.Recipe, shape: Shape) -> keras.Model:
         x = k.Rescaling(1 / shape.std, -shape.mean / shape.std)(x)
     for layer in recipe.layers:
         x = _add(layer, x, recipe)
+    if len(x.shape) != 2:
+        got = " x ".join(str(side) for side in x.shape[1:])
+        raise ConfigError(f"layers: want a vector before the softmax, got {got}; add a flatten or a global_average")
     answer = k.Dense(shape.classes, "softmax", name=LAST, dtype="float32", kernel_regularizer=_penalty(recipe))(x)
     return keras.Model(image, answer)
 

@@ -3,10 +3,14 @@
 Defaults are left out of what a model's stamp is made from, so that a new key leaves finished models valid.
 """
 
+import math
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
+from edge.errors import ConfigError
 from models.training.augment import Augmentation
-from models.training.recipe import Part
+from models.training.recipe import Part, read_recipe
 
 FASHION = "fashion-mnist"
 
@@ -177,3 +181,66 @@ class Recipe(Part, frozen=True, omit_defaults=True):
     start_from: str = ""
     seconds_per_epoch: float = 60.0
     seed: int = 0
+
+
+def read_classifier(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        ConfigError: see `models.training.recipe.read_recipe`; or a value out of its range.
+    """
+    recipe = read_recipe(path, Recipe)
+    check(recipe, f"recipe {path}")
+    return recipe
+
+
+def check(recipe: Recipe, where: str) -> None:
+    """Check that every number is in its range.
+
+    Raises:
+        ConfigError: one is not; it begins with `where`.
+    """
+    for complaint in _complaints(recipe):
+        raise ConfigError(f"{where}: {complaint}")
+
+
+_MOST = math.inf
+_Range = tuple[float, float]
+_OF_RECIPE: dict[str, _Range] = {
+    "epochs": (1, _MOST), "size": (4, _MOST), "batch": (1, _MOST), "patience": (0, _MOST), "examples": (0, _MOST),
+    "valid_examples": (1, _MOST), "seed": (0, _MOST), "seconds_per_epoch": (0, _MOST), "l1": (0, _MOST),
+    "l2": (0, _MOST), "label_smoothing": (0, 1),
+}  # fmt: skip
+_OF_OPTIMIZER: dict[str, _Range] = {
+    "rate": (0, 1), "decay": (0, 1), "warmup": (0, _MOST), "momentum": (0, 1), "weight_decay": (0, _MOST),
+}  # fmt: skip
+_OF_AUGMENTATION: dict[str, _Range] = {
+    "shift": (0, 1), "rotation": (0, _MOST), "zoom": (0, 1), "shear": (0, _MOST), "noise": (0, _MOST),
+    "blur": (0, _MOST), "cutout": (0, 1), "share": (0, 1),
+}  # fmt: skip
+_OF_LAYER: dict[str, _Range] = {
+    "filters": (1, _MOST), "kernel": (1, _MOST), "stride": (1, _MOST), "size": (1, _MOST), "convs": (1, _MOST),
+    "units": (1, _MOST), "rate": (0, 1), "train_from": (1, 6), "blocks": (1, 5),
+}  # fmt: skip
+
+
+def _complaints(recipe: Recipe) -> Iterator[str]:
+    yield from _outside(recipe, "", _OF_RECIPE)
+    yield from _outside(recipe.optimizer, "optimizer.", _OF_OPTIMIZER)
+    yield from _outside(recipe.augmentation, "augmentation.", _OF_AUGMENTATION)
+    for number, layer in enumerate(recipe.layers, 1):
+        yield from _outside(layer, f"layer {number}: ", _OF_LAYER)
+        if isinstance(layer, Dropout) and layer.rate == 1:
+            yield f"layer {number}: rate: want less than 1, got 1; correct it"
+    for name in ("rate", "decay"):
+        if getattr(recipe.optimizer, name) == 0:
+            yield f"optimizer.{name}: want above 0, got 0; correct it"
+
+
+def _outside(part: Part, prefix: str, ranges: dict[str, _Range]) -> Iterator[str]:
+    for name, (least, most) in ranges.items():
+        value = getattr(part, name, None)
+        if value is None or (least <= value <= most and math.isfinite(value)):
+            continue
+        want = f"{least:g} or more" if most == _MOST else f"{least:g} to {most:g}"
+        yield f"{prefix}{name}: want {want}, got {value:g}; correct it"

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.bundle import read_manifest
-from edge.errors import BundleError, ConfigError
+from edge.errors import ConfigError
 from edge.model import open_model
 from edge.profiler import ANSWER_STAGES, StageClock
 from edge.stages.classify import Classify
@@ -111,12 +111,15 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
 
 
 def read_packed(bundles: Path, name: str, test: Pictures, cache: Path) -> Packed | None:
-    """Return what the converter left of a model, asked about the test pictures; None where there is no bundle."""
+    """Return what the converter left of a model, asked about the test pictures; None where there is no bundle.
+
+    Raises:
+        BundleError: a bundle that cannot be trusted.
+    """
     folder = bundles / bundle_name(name)
-    try:
-        manifest = read_manifest(folder)
-    except BundleError:
+    if not folder.exists():
         return None
+    manifest = read_manifest(folder)
     report = folder.with_name(folder.name.removesuffix("-int8-tflite") + ".report") / "report.json"
     try:
         variants = json.loads(report.read_text())["variants"]

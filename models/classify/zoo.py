@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import msgspec
 import numpy as np
 
+from edge.errors import ConfigError
 from models.classify.data import pictures_of, split, training_pictures
 from models.classify.jobs import job_of
-from models.classify.recipe import Recipe
+from models.classify.recipe import Recipe, read_classifier
 from models.training.archive import archive_of, writable
-from models.training.recipe import find_recipe, find_recipes, read_recipe
-from models.training.run import MODELS, Job, Result, read_result, train
+from models.training.recipe import find_recipe, find_recipes
+from models.training.run import MODELS, RECIPE_FILE, Job, Result, read_result, train
 
 FAMILY = "zoo"
 CALIBRATING = 500
@@ -38,6 +40,14 @@ class Entry:
         """What training is expected to take, by the recipe."""
         return self.recipe.epochs * self.recipe.seconds_per_epoch
 
+    def finished(self, folder: Path = MODELS) -> bool:
+        """Tell whether a model of this very recipe is there, and not another of the same name."""
+        path = folder / self.name
+        try:
+            return archive_of(path).is_file() and _told(read_classifier(path / RECIPE_FILE)) == _told(self.recipe)
+        except ConfigError:
+            return False
+
     def job(self, folder: Path = MODELS) -> Job:
         """Read its data and return what trains it."""
         pictures = pictures_of(self.recipe)
@@ -54,7 +64,7 @@ def entries(names: Sequence[str] = ()) -> list[Entry]:
         ConfigError: no such recipe, or one that is wrong.
     """
     paths = {name: find_recipe(FAMILY, name) for name in names} if names else find_recipes(FAMILY)
-    found = [Entry(path.name.removesuffix(".toml"), path, read_recipe(path, Recipe)) for path in paths.values()]
+    found = [Entry(path.name.removesuffix(".toml"), path, read_classifier(path)) for path in paths.values()]
     waiting, ordered = sorted(found, key=lambda entry: (entry.seconds, entry.name)), []
     while waiting:
         names_left = {entry.name for entry in waiting}
@@ -104,7 +114,7 @@ def train_all(chosen: Sequence[Entry], folder: Path = MODELS, minutes: float = f
     for place, entry in enumerate(chosen, 1):
         start = time.monotonic()
         print(f"[{place}/{len(chosen)}] {entry.name}: {entry.recipe.words}", flush=True)
-        late = start - began + entry.seconds > 60 * minutes and not archive_of(folder / entry.name).is_file()
+        late = start - began + entry.seconds > 60 * minutes and not entry.finished(folder)
         if late or entry.recipe.start_from in put_off:
             put_off.add(entry.name)
             print(f"  put off: {minutes:g} minutes no longer hold it; the next call goes on here", flush=True)
@@ -117,8 +127,8 @@ def train_all(chosen: Sequence[Entry], folder: Path = MODELS, minutes: float = f
 
 
 def finished_names(folder: Path = MODELS, most_parameters: float = float("inf")) -> list[str]:
-    """Return the models of the zoo that have an archive, in the order of `entries`, without those larger than that."""
-    done = [entry.name for entry in entries() if archive_of(folder / entry.name).is_file()]
+    """Return the finished models of the zoo, in the order of `entries`, without those larger than that."""
+    done = [entry.name for entry in entries() if entry.finished(folder)]
     return [name for name in done if read_result(folder / name).figures["parameters"] <= most_parameters]
 
 
@@ -149,3 +159,8 @@ def write_data(out: Path) -> list[Path]:
 def bundle_name(name: str, side: int = 28) -> str:
     """Return the folder name of a model's int8 bundle: a bundle's name has no dots."""
     return f"{name.replace('.', '_')}-{side}-int8-tflite"
+
+
+def _told(recipe: Recipe) -> Recipe:
+    """Return a recipe without what changes nothing about the model."""
+    return msgspec.structs.replace(recipe, words="", seconds_per_epoch=0.0)

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from edge.errors import ConfigError
 from models.workflow.kinds import KINDS, Task
 
 
@@ -35,9 +34,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _new(options: argparse.Namespace) -> int:
     from models.workflow.recipe import write_starter
 
-    name = options.name or f"my-{options.task}"
-    if not name or set(name) & set('/\\. "'):
-        raise ConfigError(f"name: want a plain word, got '{name}'; it becomes a folder's name")
+    name = f"my-{options.task}" if options.name is None else options.name
     path = options.out or Path(f"{name}.toml")
     write_starter(path, name, options.task, options.data)
     kind = KINDS[options.task]

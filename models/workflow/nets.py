@@ -10,9 +10,16 @@ from models.workflow.scaling import Scaling
 
 
 def small_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling) -> Any:
-    """Build the baseline: the scaled input, flattened, under the last layer alone."""
+    """Build the baseline: the scaled input, flattened, under the last layer alone.
+
+    On numbers it learns ten times as fast as the recipe says, up to 0.01: one layer has one valley, and a small table
+    has few steps in an epoch.
+    """
     inputs, x = _scaled(examples, scaling)
-    return _finished(recipe, examples, scaling, inputs, keras.layers.Flatten()(x))
+    rate = recipe.learning_rate
+    if not examples.pictures:
+        rate = max(rate, min(10 * rate, 0.01))
+    return _finished(recipe, examples, scaling, inputs, keras.layers.Flatten()(x), rate)
 
 
 def large_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, held_back: bool) -> Any:
@@ -41,7 +48,7 @@ def large_net(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, held
         x = keras.layers.Dense(recipe.units, activation="relu", kernel_regularizer=l2, name=f"dense_{number}")(x)
     if held_back:
         x = keras.layers.Dropout(recipe.dropout)(x)
-    return _finished(recipe, examples, scaling, inputs, x)
+    return _finished(recipe, examples, scaling, inputs, x, recipe.learning_rate)
 
 
 def _scaled(examples: Examples, scaling: Scaling) -> tuple[Any, Any]:
@@ -57,7 +64,7 @@ def _scaled(examples: Examples, scaling: Scaling) -> tuple[Any, Any]:
     )(inputs)
 
 
-def _finished(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, inputs: Any, x: Any) -> Any:
+def _finished(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, inputs: Any, x: Any, rate: float) -> Any:
     """Put the last layer on, with the activation and the loss of the recipe.
 
     Numbers of any size are brought back to their own unit after it: steps of Adam are far too small to find 150 alone.
@@ -68,5 +75,5 @@ def _finished(recipe: WorkflowRecipe, examples: Examples, scaling: Scaling, inpu
             scaling.answer_deviation.tolist(), scaling.answer_mean.tolist(), name="own_unit"
         )(output)  # fmt: skip
     model = keras.Model(inputs, output, name=recipe.name.replace("-", "_"))
-    model.compile(keras.optimizers.Adam(recipe.learning_rate), recipe.loss)
+    model.compile(keras.optimizers.Adam(rate), recipe.loss)
     return model

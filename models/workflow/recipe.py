@@ -1,5 +1,6 @@
 """The recipe of a model that goes through the steps of the workflow, and the starter that `models new` writes."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,7 @@ class WorkflowRecipe(Part, frozen=True):
         units: of the hidden layers of the model that must overfit; its convolutions have an eighth to a half of it.
         dropout: of the regularised model.
         l2: weight of the squares of the weights in its loss.
-        learning_rate: of Adam.
+        learning_rate: of Adam; the baseline's is ten times that on numbers, up to 0.01.
         batch: examples in a step.
         epochs: at most, of every training.
         patience: epochs without a lower evaluation loss.
@@ -46,7 +47,7 @@ class WorkflowRecipe(Part, frozen=True):
     l2: float = 1e-4
     learning_rate: float = 1e-3
     batch: int = 64
-    epochs: int = 60
+    epochs: int = 300
     patience: int = 8
 
 
@@ -67,15 +68,20 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
     """Write the recipe that a new model begins with.
 
     Raises:
-        ConfigError: there is a file of that name, or it cannot be written.
+        ConfigError: a name that is no plain word, a place that is no text, there is a file of that name, or it cannot
+            be written.
     """
+    if not _plain(name):
+        raise ConfigError(f"name: want a plain word, got {name!r}; it becomes a folder's name")
+    if not data or any("\ud800" <= letter <= "\udfff" for letter in data):
+        raise ConfigError(f"data: want a path that UTF-8 can write, got {data!r}; rename it")
     kind = KINDS[task]
     others = f"; {' or '.join(kind.losses[1:])} would fit as well" if kind.losses[1:] else ""
     text = (
         f"# {task}: the answer is {kind.words}.\n"
-        f'name = "{name}"\n'
+        f"name = {_quoted(name)}\n"
         f'task = "{task}"\n'
-        f'data = "{data}"  # {_DATA[task]}\n'
+        f"data = {_quoted(data)}  # {_DATA[task]}\n"
         f'last_activation = "{kind.activation}"\n'
         f'loss = "{kind.losses[0]}"{"  #" + others[1:] if others else ""}\n'
         "\n"
@@ -91,7 +97,8 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
         "units = 256\n"
         "learning_rate = 0.001\n"
         "batch = 64\n"
-        "epochs = 60\n"
+        "# at most; a training stops after so many epochs of patience without a lower eval loss\n"
+        "epochs = 300\n"
         "patience = 8\n"
         "\n"
         "# what holds it back afterwards\n"
@@ -107,6 +114,15 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
         unfinished.replace(path)
 
 
+def _plain(name: str) -> bool:
+    return bool(name) and name.isprintable() and not set(name) & set("/\\. \"'")
+
+
+def _quoted(text: str) -> str:
+    """Write a string as TOML does, which is as JSON does but for one letter."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 _DATA: dict[Task, str] = {
     "binary": "two folders of pictures, a .csv with the class in the last column, or an .npz with x and y",
     "multiclass": "a folder for each class, a .csv with the class in the last column, or an .npz with x and y",
@@ -118,8 +134,8 @@ _DATA: dict[Task, str] = {
 
 def _complaints(recipe: WorkflowRecipe) -> Iterator[str]:
     kind = KINDS[recipe.task]
-    if not recipe.name or set(recipe.name) & set("/\\. "):
-        yield f"name: want a plain word, got '{recipe.name}'; it becomes a folder's name"
+    if not _plain(recipe.name):
+        yield f"name: want a plain word, got {recipe.name!r}; it becomes a folder's name"
     if recipe.last_activation != kind.activation:
         yield (
             f"last_activation: want '{kind.activation}' for {recipe.task}, as the answer is {kind.words}, got "
@@ -130,6 +146,11 @@ def _complaints(recipe: WorkflowRecipe) -> Iterator[str]:
     for name in ("eval_share", "test_share"):
         if not 0 < getattr(recipe, name) <= 0.4:
             yield f"{name}: want above 0 and at most 0.4, got {getattr(recipe, name):g}; correct it"
+    if 2 * recipe.eval_share + recipe.test_share > 1 + 1e-9:
+        yield (
+            f"eval_share: want at most half of what test_share {recipe.test_share:g} leaves, got "
+            f"{recipe.eval_share:g}; lower one of them"
+        )
     for name, least in (("size", 16), ("units", 8), ("batch", 1), ("epochs", 1), ("patience", 1)):
         if getattr(recipe, name) < least:
             yield f"{name}: want at least {least}, got {getattr(recipe, name)}; correct it"

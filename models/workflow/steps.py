@@ -6,7 +6,7 @@
 | vectorise | finite numbers; the training part has mean 0 and deviation 1, or pixels 0..255 |
 | baseline | a single layer beats the best answer that looks at nothing, by two standard errors |
 | overfit | the eval loss of the large net stopped falling while its training loss went on, to well below it |
-| regularise | the net, held back, is no worse than it was at its best while overfitting; then the test part is read |
+| regularise | the net, held back, is not worse than overfitting at its best by over an error; then test is read |
 
 F. Chollet, "Deep Learning with Python" (Manning 2017), section 4.5, calls it the universal workflow.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,6 +85,10 @@ class Case:
         how = f"{recipe.task} {recipe.eval_share} {recipe.test_share} {recipe.seed}"
         return fingerprint(how, self.examples.x, self.examples.y)
 
+    def stamp_of(self, step: Step) -> str:
+        """Says what a step's verdict depends on: `stamp`, and the keys that its net is trained with."""
+        return self.stamp if step in ("split", "vectorise") else fingerprint(self.stamp, _relevant(self.recipe, step))
+
     def rows(self, part: Part) -> NDArray[np.int64]:
         """Rows of one part, as step `split` left them."""
         with np.load(self.folder / "split.npz") as arrays:
@@ -122,12 +127,13 @@ def take_step(step: Step, case: Case) -> Verdict:
     if before is not None:
         last = read_verdict(before, case)
         if last is None or not last.passed:
-            got = "one that was not passed" if last is not None else "none with these data and this split"
+            got = "one that was not passed" if last is not None else "none with these data and this recipe"
             raise ConfigError(f"step {step}: want step {before} passed before, got {got}; take that step first")
     with writable(case.folder):
         case.folder.mkdir(parents=True, exist_ok=True)
         verdict = STEPS[step](case)
-        record = {"stamp": case.stamp, "passed": verdict.passed, "words": verdict.words, "figures": verdict.figures}
+        stamp = case.stamp_of(step)
+        record = {"stamp": stamp, "passed": verdict.passed, "words": verdict.words, "figures": verdict.figures}
         unfinished = case.folder / f".{step}.json.new"
         unfinished.write_text(json.dumps(record, indent=1), "utf-8")
         unfinished.replace(case.folder / f"{step}.json")
@@ -135,10 +141,10 @@ def take_step(step: Step, case: Case) -> Verdict:
 
 
 def read_verdict(step: Step, case: Case) -> Verdict | None:
-    """Return how a step ended; None where it was not taken, or with other data."""
+    """Return how a step ended; None where it was not taken, or with other data or another net."""
     try:
         record = json.loads((case.folder / f"{step}.json").read_text("utf-8"))
-        right = record["stamp"] == case.stamp
+        right = record["stamp"] == case.stamp_of(step)
         return Verdict(record["passed"], record["words"], record["figures"]) if right else None
     except (OSError, ValueError, KeyError):
         return None
@@ -148,9 +154,10 @@ def split(case: Case) -> Verdict:
     """Divide the examples into train, eval and test; what is there twice stays on one side."""
     recipe, x = case.recipe, case.examples.x
     strata, groups = _strata(case.examples, recipe), _same(x)
-    rest, test = split_rows(strata, groups, recipe.test_share, recipe.seed)
+    names = _names(case.examples, recipe, strata)
+    rest, test = split_rows(strata, groups, recipe.test_share, recipe.seed, names)
     share = min(0.5, recipe.eval_share / (1 - recipe.test_share))
-    train, held = split_rows(strata[rest], groups[rest], share, recipe.seed)
+    train, held = split_rows(strata[rest], groups[rest], share, recipe.seed, names)
     rows: dict[str, NDArray[np.int64]] = {"train": rest[train], "eval": rest[held], "test": test}
     unfinished = case.folder / ".split.new.npz"
     np.savez(unfinished, allow_pickle=False, **rows)
@@ -197,13 +204,16 @@ def baseline(case: Case) -> Verdict:
     from models.workflow.nets import small_net
 
     recipe = case.recipe
-    answers, _ = _trained(case, "baseline", lambda: small_net(recipe, case.examples, case.scaling()))
+    answers, history = _trained(case, "baseline", lambda: small_net(recipe, case.examples, case.scaling()))
     (_, y_train), (_, y) = case.part("train"), case.part("eval")
     own, blind = scores(recipe.task, y, answers), scores(recipe.task, y, chance(recipe.task, y_train, len(y)))
     gain, error = better_by(own, blind)
     words = f"{_said(recipe, own)}, by chance {_said(recipe, blind)}; better by {gain / max(error, 1e-12):.1f} errors"
     passed = gain > _ERRORS * error
     todo = "; want more than 2: are the answers in the data at all? look at examples, labels and scaling"
+    if _cut_off(recipe, history):
+        done = len(history["val_loss"])
+        todo = f"; want more than 2, but the eval loss was still falling in epoch {done}: raise epochs or learning_rate"
     return Verdict(
         passed, words + ("" if passed else todo), {"score": float(own.mean()), "chance": float(blind.mean())}
     )
@@ -223,8 +233,7 @@ def overfit(case: Case) -> Verdict:
         f"training loss {learnt:.3g}; eval loss {last:.3g} in epoch {len(history['loss'])}, after its lowest of "
         f"{lowest:.3g} in epoch {best}, with {_said(recipe, own)}"
     )
-    stopped = len(history["loss"]) - best >= recipe.patience
-    passed = stopped and learnt < _GAP * lowest and learnt < history["loss"][best - 1]
+    passed = not _cut_off(recipe, history) and learnt < _GAP * lowest and learnt < history["loss"][best - 1]
     todo = "; want the eval loss to stop falling while the training loss goes on: raise units or epochs"
     figures = {"score": float(own.mean()), "eval_loss": lowest, "training_loss": learnt}
     return Verdict(passed, words + ("" if passed else todo), figures)
@@ -280,6 +289,21 @@ STEPS: Mapping[Step, Callable[[Case], Verdict]] = {
 """In the order in which they are taken."""
 
 
+def _cut_off(recipe: WorkflowRecipe, history: Mapping[str, list[float]]) -> bool:
+    """Tell whether a training ended before its eval loss had stopped falling."""
+    losses = history["val_loss"]
+    return len(losses) - (int(np.argmin(losses)) + 1) < recipe.patience
+
+
+def _relevant(recipe: WorkflowRecipe, net: str) -> WorkflowRecipe:
+    """Return the recipe without the keys that do not matter to a net: those of `Case.stamp`, and what it has not."""
+    if net == "baseline":
+        return msgspec.structs.replace(recipe, name="", data="", units=0, dropout=0.0, l2=0.0)
+    if net == "overfit":
+        return msgspec.structs.replace(recipe, name="", data="", dropout=0.0, l2=0.0)
+    return recipe
+
+
 def small_net_of(case: Case) -> Any:
     """Build the baseline's net."""
     from models.workflow.nets import small_net
@@ -298,7 +322,11 @@ def _trained(case: Case, name: str, build: Callable[[], Any], folder: Path | Non
     job = Job(
         name=name,
         recipe=case.text,
-        made_from=fingerprint(recipe, case.stamp, *dataclasses.asdict(case.scaling()).values()),
+        made_from=fingerprint(
+            _relevant(recipe, name) if folder is None else recipe,
+            case.stamp,
+            *dataclasses.asdict(case.scaling()).values(),
+        ),
         build=build,
         train=epochs_of(x, y, recipe.batch, recipe.seed),
         valid=held,
@@ -352,6 +380,20 @@ def _strata(examples: Examples, recipe: WorkflowRecipe) -> NDArray[np.int64]:
     edges = np.quantile(y[:, 0], (0.2, 0.4, 0.6, 0.8))
     fifths: NDArray[np.int64] = np.unique(np.searchsorted(edges, y[:, 0]), return_inverse=True)[1].astype(np.int64)
     return fifths
+
+
+def _names(examples: Examples, recipe: WorkflowRecipe, strata: NDArray[np.int64]) -> tuple[str, ...]:
+    """Name each of `_strata`."""
+    if recipe.task in ("binary", "multiclass"):
+        return examples.names
+    numbers = range(int(strata.max()) + 1)
+    if recipe.task != "multilabel":
+        return tuple(f"'answers, part {number + 1} of {len(numbers)} by size'" for number in numbers)
+    firsts = (examples.y[strata == number][0] for number in numbers)
+    return tuple(
+        "'" + "|".join(name for name, one in zip(examples.names, first, strict=True) if one) + "' or alike"
+        for first in firsts
+    )
 
 
 _LEAST = 15

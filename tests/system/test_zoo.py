@@ -38,6 +38,8 @@ def test_zoo_from_recipe_to_page(tmp_path: Path) -> None:
     assert "trained in" in done.stdout
     again = models(*arguments)
     assert "was finished before" in again.stdout, again.stdout + again.stderr
+    assert models("zoo", "--finished", "--models", tmp_path / "models").stdout.split() == [], "another recipe's model"
+    shutil.copy(ROOT / "models/recipes/zoo/Model_1.toml", tmp_path / "models/Model_1/recipe.toml")
     assert models("zoo", "--finished", "--models", tmp_path / "models").stdout.split() == ["Model_1"]
     assert models("zoo-data", "--out", tmp_path / "out").returncode == 0
     with np.load(tmp_path / "out" / "calibrate.npz") as few, np.load(tmp_path / "out" / "judge.npz") as rest:

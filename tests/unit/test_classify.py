@@ -1,5 +1,6 @@
 """Recipes of classifiers, what is built from them, the split, the plan of an hour and the ablation."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,20 @@ import pytest
 pytest.importorskip("keras", reason="training needs the extras [convert] and [train]")
 pytest.importorskip("sklearn", reason="training needs the extra [train]")
 
+import cv2
 import keras
 import msgspec
 
-from edge.errors import ConfigError
+from edge.errors import BundleError, ConfigError
+from models.__main__ import main
 from models.classify import nets
-from models.classify.ablation import BASE, read_ablation
+from models.classify.ablation import BASE, read_ablation, run_ablation
+from models.classify.commands import next_command
 from models.classify.data import Pictures, split
 from models.classify.jobs import job_of
-from models.classify.recipe import Recipe, Vgg16
-from models.classify.zoo import bundle_name, entries, plan, train_all
+from models.classify.recipe import Recipe, Vgg16, read_classifier
+from models.classify.table import read_packed
+from models.classify.zoo import bundle_name, entries, finished_names, plan, train_all
 from models.training.batchnorm import FusedBatchNormalization, plain_layer
 from models.training.recipe import RECIPES, find_recipes, read_recipe
 from models.training.run import train
@@ -83,6 +88,12 @@ def test_vgg16_is_made_fit_inside_the_graph(fit: Any, side: int, train_from: int
         np.testing.assert_allclose(seen[0, 2:30, 2:30].transpose(2, 0, 1), want, atol=1e-3)
 
 
+def test_layers_that_leave_no_vector_are_one_sentence() -> None:
+    recipe = recipe_of('words = ""\nepochs = 1\nvalid_examples = 40\nlayers = [{ kind = "max_pool" }]')
+    with pytest.raises(ConfigError, match="recipe bad: layers: want a vector before the softmax, got 14 x 14 x 1"):
+        job_of("bad", recipe, "", stripes(), Path("unused")).build()
+
+
 def test_layers_that_do_not_fit_are_one_sentence() -> None:
     recipe = recipe_of('words = ""\nepochs = 1\nlayers = [{ kind = "flatten" }, { kind = "max_pool" }]')
     job = job_of("bad", msgspec.structs.replace(recipe, valid_examples=40), "", stripes(), Path("unused"))
@@ -104,6 +115,29 @@ def test_typo_in_a_recipe_is_named(tmp_path: Path, line: str, words: str) -> Non
     (tmp_path / "a.toml").write_text(f'words = "x"\nepochs = 1\n{line}\n')
     with pytest.raises(ConfigError, match=words):
         read_recipe(tmp_path / "a.toml", Recipe)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("batch = 0", "batch: want 1 or more, got 0"),
+        ("size = 3", "size: want 4 or more, got 3"),
+        ("seconds_per_epoch = nan", "seconds_per_epoch: want 0 or more, got nan"),
+        ("augmentation = { cutout = 1.5 }", "augmentation.cutout: want 0 to 1, got 1.5"),
+        ("optimizer = { rate = 0.0 }", "optimizer.rate: want above 0, got 0"),
+        ("patience = -1", "patience: want 0 or more, got -1"),
+    ],
+)
+def test_number_out_of_range_is_named(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "a.toml").write_text(f'words = "x"\nepochs = 1\nlayers = []\n{line}\n')
+    with pytest.raises(ConfigError, match=words):
+        read_classifier(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("minutes", ["nan", "-1"])
+def test_minutes_are_a_number_of_0_or_more(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "--list", f"--minutes={minutes}"]) == 2
+    assert "want a number of 0 or more" in capsys.readouterr().err
 
 
 def test_fused_batch_norm_is_batch_norm() -> None:
@@ -149,6 +183,13 @@ def test_split_names_what_is_wrong_with_the_data() -> None:
         split(pictures, 40, 0, 0)
 
 
+def test_split_names_a_class_of_which_training_would_have_nothing() -> None:
+    pictures = stripes(400)
+    pictures.images[pictures.truth == 2] = pictures.images[2]
+    with pytest.raises(ConfigError, match=r"training pictures of each class.* got 0 of c;"):
+        split(pictures, 80, 0, 1)
+
+
 def test_plan_takes_what_fits_and_never_a_child_without_its_parent() -> None:
     every = entries()
     taken, left = plan(every, 60)
@@ -173,6 +214,66 @@ def test_a_model_that_time_no_longer_holds_is_put_off_with_what_starts_from_it(
     parent, child = entries(["Model_2", "Model_2_igen_c"])
     assert train_all([parent, child], tmp_path, minutes=0) == []
     assert capsys.readouterr().out.count("put off") == 2
+
+
+def test_own_recipe_of_a_name_of_the_zoo_is_not_the_zoo_s_model(tmp_path: Path) -> None:
+    (entry,) = entries(["Model_1"])
+    folder = tmp_path / "Model_1"
+    folder.mkdir()
+    text = entry.path.read_text()
+    (folder / "figures.json").write_text('{"parameters": 3}')
+    (folder / "history.json").write_text("{}")
+    reworded, another = text.replace('words = "', 'words = "other '), text.replace("epochs = 12", "epochs = 2")
+    assert text not in (reworded, another)
+    for kept, done in ((reworded, True), (another, False), ("no TOML", False)):
+        (folder / "recipe.toml").write_text(kept)
+        (tmp_path / "Model_1.zip").unlink(missing_ok=True)
+        assert finished_names(tmp_path) == []
+        (tmp_path / "Model_1.zip").touch()
+        assert finished_names(tmp_path) == ["Model_1"] * done
+
+
+def test_damaged_bundle_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert read_packed(tmp_path, "Model_1", stripes(4), tmp_path) is None
+    (tmp_path / bundle_name("Model_1")).mkdir()
+    with pytest.raises(BundleError, match="got none in it"):
+        read_packed(tmp_path, "Model_1", stripes(4), tmp_path)
+
+
+def test_next_command_can_be_pasted() -> None:
+    words = shlex.split(next_command("my.flap", Path("build/my models"), "my pictures", ("cat", "nobody there")))
+    assert words[:5] == [".venv/bin/python", "-m", "converters", "convert", "build/my models/my.flap/model.keras"]
+    flags = dict(zip(words[5::2], words[6::2], strict=True))
+    assert flags["--name"] == "my_flap"
+    assert flags["--labels"] == "cat,nobody there"
+    assert flags["--calibrate"] == "my pictures"
+
+
+def test_ablation_trains_on_the_pictures_of_its_recipe(tmp_path: Path) -> None:
+    for folder, gray in (("cat", 20), ("dog", 200)):
+        (tmp_path / "mine" / folder).mkdir(parents=True)
+        for place in range(12):
+            picture = np.random.default_rng(place).integers(0, 50, (12, 12, 3)).astype(np.uint8) + np.uint8(gray)
+            cv2.imwrite(str(tmp_path / "mine" / folder / f"{place}.png"), picture)
+    (tmp_path / "a.toml").write_text(
+        f'words = ""\nseeds = [0]\n[base]\nwords = ""\nepochs = 1\ndata = "{tmp_path}/mine"\nsize = 8\ncolor = "rgb"\n'
+        'valid_examples = 8\nlayers = [{ kind = "flatten" }]\n'
+        '[[rows]]\nname = "larger"\ngroup = ""\nchange = { size = 10 }\n'
+    )
+    _, outcomes = run_ablation(tmp_path / "a.toml", tmp_path / "out")
+    assert [outcome.results[0]["parameters"] for outcome in outcomes] == [8 * 8 * 3 * 2 + 2, 10 * 10 * 3 * 2 + 2]
+    with pytest.raises(ConfigError, match="want a readable file"):
+        run_ablation(tmp_path / "nothing.toml", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("seeds", "name", "words"), [("", "a", "seeds: want one or more"), ("0", "a/b", "slashes")])
+def test_ablation_without_seeds_or_with_a_name_that_is_a_path(
+    tmp_path: Path, seeds: str, name: str, words: str
+) -> None:
+    base = f'words = ""\nseeds = [{seeds}]\n[base]\nwords = ""\nepochs = 1\nlayers = [{{ kind = "flatten" }}]\n'
+    (tmp_path / "a.toml").write_text(f'{base}[[rows]]\nname = "{name}"\ngroup = ""\n')
+    with pytest.raises(ConfigError, match=words):
+        read_ablation(tmp_path / "a.toml")
 
 
 def test_ablation_changes_one_thing_in_each_row() -> None:

@@ -13,6 +13,7 @@ pytest.importorskip("sklearn", reason="training needs the extra [train]")
 
 import keras
 from sklearn import datasets
+from sklearn.linear_model import LogisticRegression
 
 from edge.errors import ConfigError
 from models.__main__ import main
@@ -181,6 +182,81 @@ def test_a_baseline_on_answers_that_are_not_in_the_data_is_not_passed(
     assert "want step baseline passed before, got one that was not passed" in capsys.readouterr().err
 
 
+def test_an_easy_small_table_passes_the_baseline_of_the_starter_as_it_is_written(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 4))
+    answers = [("no", "yes")[int(value > 0)] for value in x[:, 0] + x[:, 1] + random.normal(0, 0.3, 300)]
+    data = table(tmp_path / "a.csv", x, answers)
+    path = tmp_path / "easy.toml"
+    write_starter(path, "easy", "binary", str(data))
+    case = open_case(read_workflow(path), path.read_text(), tmp_path / "work", tmp_path / "models")
+    for step in ("split", "vectorise", "baseline"):
+        verdict = take_step(step, case)
+        assert verdict.passed, verdict.words
+    (x_train, y_train), (x_eval, y_eval) = case.part("train"), case.part("eval")
+    reference = LogisticRegression().fit(x_train, y_train[:, 0]).score(x_eval, y_eval[:, 0])
+    assert verdict.figures["score"] == pytest.approx(reference, abs=0.05)
+
+
+def test_a_baseline_that_was_cut_off_does_not_blame_the_data(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    data = table(tmp_path / "a.csv", x, [("no", "yes")[int(value > 0)] for value in x[:, 0]])
+    case = case_of(tmp_path, "binary", data, epochs=2, learning_rate=1e-6)
+    take_step("split", case)
+    take_step("vectorise", case)
+    verdict = take_step("baseline", case)
+    assert not verdict.passed
+    assert verdict.words.endswith("the eval loss was still falling in epoch 2: raise epochs or learning_rate")
+
+
+def test_a_verdict_counts_for_the_keys_that_its_net_is_trained_with(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    data = table(tmp_path / "a.csv", x, [("no", "yes")[int(value > 0)] for value in x[:, 0]])
+
+    def stamps(**changed: Any) -> list[str]:
+        (tmp_path / "binary.toml").unlink(missing_ok=True)
+        case = case_of(tmp_path, "binary", data, **changed)
+        return [case.stamp_of(step) for step in ("split", "baseline", "overfit", "regularise")]
+
+    first = stamps()
+    same = [[a == b for a, b in zip(first, stamps(**changed), strict=True)] for changed in (
+        {"dropout": 0.1, "l2": 0.5}, {"units": 64}, {"learning_rate": 0.1}, {"seed": 1}
+    )]  # fmt: skip
+    assert same == [[True, True, True, False], [True, True, False, False], [True, False, False, False], [False] * 4]
+
+
+@pytest.mark.parametrize(("share", "parts"), [(0.4, (40, 40, 20)), (0.3, (30, 30, 40)), (0.2, (20, 20, 60))])
+def test_the_parts_are_as_large_as_was_asked(tmp_path: Path, share: float, parts: tuple[int, int, int]) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    data = table(tmp_path / "a.csv", x, [("no", "yes")[n % 2] for n in range(400)])
+    if share == 0.4:
+        with pytest.raises(ConfigError, match=r"eval_share: want at most half of what test_share 0.4 leaves, got 0.4"):
+            case_of(tmp_path, "binary", data, eval_share=share, test_share=share)
+        return
+    case = case_of(tmp_path, "binary", data, eval_share=share, test_share=share)
+    assert take_step("split", case).passed
+    sizes = [len(case.rows(part)) / 4 for part in ("test", "eval", "train")]
+    np.testing.assert_allclose(sizes, parts, atol=2)
+
+
+def test_a_class_too_small_to_split_is_called_by_its_name(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    case = case_of(tmp_path, "binary", table(tmp_path / "a.csv", x, ["dog"] * 38 + ["cat"] * 2))
+    with pytest.raises(ConfigError, match="got 2 of class cat"):
+        take_step("split", case)
+
+
+def test_a_starter_keeps_odd_paths_and_refuses_odd_names(tmp_path: Path) -> None:
+    for number, data in enumerate(('a "b"', "c:\\new\\d", "line\nline", "\x7f\x01", "daten/\u00fc\U0001f600")):
+        path = tmp_path / f"{number}.toml"
+        assert main(["new", "--task", "binary", "--name", "a", "--data", data, "--out", str(path)]) == 0
+        assert read_workflow(path).data == data
+    for name in ("", "a b", 'a"', "a'", "a\nb", "a/b", "\udcff"):
+        assert main(["new", "--task", "binary", "--name", name, "--out", str(tmp_path / "no.toml")]) == 2
+    assert main(["new", "--task", "binary", "--data", "\udcff", "--out", str(tmp_path / "no.toml")]) == 2
+    assert not (tmp_path / "no.toml").exists()
+
+
 def test_a_step_is_not_taken_on_other_data_than_the_split(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(100, 3))
     data = table(tmp_path / "a.csv", x, (x[:, 0] * 3 + 1).tolist())
@@ -258,6 +334,30 @@ def test_a_folder_with_a_table_of_several_labels(tmp_path: Path) -> None:
     assert found.y[:3].tolist() == [[0, 1], [1, 1], [1, 0]]
 
 
+def test_labels_csv_with_spaces_a_missing_file_and_empty_answers(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, {"images": 12})
+    rows = [f" images/{n}.png , {('red', 'red | big', 'big')[n % 3]} " for n in range(11)]
+    (folder / "labels.csv").write_text("\n".join(["images/gone.png,red", *rows, "", "images/11.png, ", "images/0.png"]))
+    found = read_examples(str(folder), "multilabel", 16)
+    assert found.names == ("big", "red")
+    assert found.y[[0, 1, 2, 11]].tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
+    assert found.words[:2] == (
+        "1 lines of labels.csv left out, not of the form file,answer: 15",
+        "1 left out, cannot be decoded: images/gone.png",
+    )
+    rows = [f"images/{n}.png,{'ab'[n % 2]}" for n in range(11)]
+    (folder / "labels.csv").write_text("\n".join(["picture,kind", *rows, "images/11.png,"]))
+    found = read_examples(str(folder), "binary", 16)
+    assert (len(found.x), found.names) == (11, ("a", "b"))
+    assert found.words[0].endswith("not of the form file,answer: 13")
+    (folder / "labels.csv").write_text("\n".join([*rows, "images/gone.png,c"]))
+    with pytest.raises(ConfigError, match="want pictures of every class, got none in c"):
+        read_examples(str(folder), "multiclass", 16)
+    (folder / "labels.csv").write_text("\n".join(["file;kind", *rows]).replace(",", ";"))
+    with pytest.raises(ConfigError, match="want commas between the cells, got semicolons"):
+        read_examples(str(folder), "binary", 16)
+
+
 @pytest.mark.parametrize(
     ("counts", "task", "words"),
     [
@@ -293,6 +393,18 @@ def test_a_folder_that_cannot_be_is_one_sentence(
         (np.zeros((20, 3)), np.arange(20), "multiclass", "is it a regression"),
         (np.zeros((20, 3)), np.arange(19), "regression", "want x .N, .... and y"),
         (np.zeros((20, 3)), np.full((20, 2), 0.5), "multilabel", "want y of 0 and 1"),
+        (np.zeros((20, 3)), np.full((20, 2), "a"), "multilabel", "want y of 0 and 1"),
+        (np.zeros((20, 3)), np.array(["a", "b"] * 10), "regression", "want numbers as answers"),
+        (np.zeros(()), np.zeros(()), "binary", "want x .N, .... and y"),
+        (np.zeros((20, 0)), np.zeros(20), "binary", "want x .N, .... and y"),
+        (np.full((20, 3), "a"), np.zeros(20), "binary", "want numbers in x and numbers or words in y, got <U1"),
+        (np.full((20, 3), 1e39), np.arange(20), "regression", "want finite numbers in x that float32 can hold"),
+        (np.zeros((20, 3)), np.full(20, 1e39), "regression", "want finite answers"),
+        (np.zeros((20, 3)), np.array([0, 1, np.nan, 1] * 5), "multiclass", "want a class for each example, got NaN"),
+        (np.zeros((20, 3)), np.full((20, 2), 0.5), "multiclass", "want y .N,., or rows with a single 1 among 0"),
+        (np.zeros((20, 3)), np.ones((20, 2)), "multiclass", "want y .N,., or rows with a single 1 among 0"),
+        (np.zeros((20, 3)), np.eye(3)[[0, 2] * 10], "multiclass", "got none in column 1 of y"),
+        (np.zeros((20, 8, 8, 4), np.uint8), np.arange(20) % 2, "binary", "want pictures of 1 or 3 channels, got 4"),
     ],
 )
 def test_arrays_that_cannot_be_are_one_sentence(
@@ -301,6 +413,46 @@ def test_arrays_that_cannot_be_are_one_sentence(
     np.savez(tmp_path / "a.npz", x=x, y=y)
     with pytest.raises(ConfigError, match=words):
         read_examples(str(tmp_path / "a.npz"), task, 16)
+
+
+def test_an_npz_that_is_torn_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.NPZ"
+    with path.open("wb") as file:
+        np.savez_compressed(file, x=np.random.default_rng(0).normal(size=(20, 3)), y=np.arange(20) % 2)
+    whole = path.read_bytes()
+    assert len(read_examples(str(path), "binary", 16).x) == 20
+    alone = tmp_path / "alone.npy"
+    np.save(alone, np.zeros(3))
+    flipped = bytearray(whole)
+    flipped[80:120] = bytes(40)
+    for torn in (b"", whole[:50], whole[:-30], bytes(flipped), b"no archive", alone.read_bytes()):
+        path.write_bytes(torn)
+        with pytest.raises(ConfigError, match=r"want an .npz file with x and y, got '.+'; save it again"):
+            read_examples(str(path), "binary", 16)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([f"{n},{n * 2},{n / 20}" for n in range(20)], "want a line of names first, got '0,0,0.0'"),
+        ([f"{n},{n * 2},{'ab'[n % 2]}" for n in range(20)], "want a line of names first, got '0,0,a'"),
+        (["a;b;c", *(f"{n},5;{n};1" for n in range(20))], "want commas between the cells, got semicolons"),
+        ([], "want a line of names and lines of numbers"),
+    ],
+)
+def test_a_table_that_cannot_be_is_one_sentence(tmp_path: Path, lines: list[str], words: str) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=words):
+        read_examples(str(tmp_path / "a.csv"), "binary", 16)
+
+
+def test_the_lines_named_are_those_of_the_file_and_no_answer_may_be_none_of_the_labels(tmp_path: Path) -> None:
+    lines = [f"{n},{n * 2}, {('red', 'red | big', '')[n % 3]}" for n in range(20)]
+    (tmp_path / "a.CSV").write_text("\n".join(["\ufeff0,1,answer", "", *lines, "", "1e39,1,red", "x,1,big"]), "utf-8")
+    found = read_examples(str(tmp_path / "a.CSV"), "multilabel", 16)
+    assert found.names == ("big", "red")
+    assert found.y[:3].tolist() == [[0, 1], [1, 1], [0, 0]]
+    assert found.words == ("2 lines left out, not 2 numbers and an answer: 24, 25",)
 
 
 def test_lines_of_a_table_that_are_broken_are_named(tmp_path: Path) -> None:
