@@ -35,7 +35,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("names", nargs="*", metavar="RECIPE", help="a name of models/recipes/localizer, or a .toml file")
     add("--data", metavar="PLACE", help="folder in Oxford-IIIT Pet layout, or .csv: file,x0,y0,x1,y1,label")
     add("--valid", metavar="PLACE", help="the same, to validate with (default: a part of --data)")
-    add("--epochs", type=int, metavar="N", help="at most")
+    add("--epochs", type=int, metavar="N", help="of the heads, at most")
     add("--name", metavar="NAME", help="of the model (default: the recipe's)")
     add("--finish", action="store_true", help="end runs that were begun: the best epoch so far becomes the model")
     add("--out", type=Path, metavar="DIR", help="where models land (default: build/models)")
