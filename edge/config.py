@@ -111,7 +111,8 @@ def make_config(values: dict[str, object]) -> Config:
     try:
         return msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"config: {error}; see 'edge-run --help'") from error
+        part = Track if "$.track" in str(error) else Config
+        raise ConfigError(f"config: {error}; the keys there are {', '.join(part.__struct_fields__)}") from error
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
