@@ -15,7 +15,7 @@ from converters.recipe import Recipe, Variant
 from edge.bundle import MANIFEST_FILE, read_bundle
 from edge.errors import BundleError, ConfigError
 
-CONVERTER = 2
+CONVERTER = 3
 """Raise it when the same recipe shall give another file; every bundle is then made again."""
 
 _REFUSED = ".refused"

@@ -22,6 +22,7 @@ from edge.stages.embed import Embed
 from edge.types import F32, I64, Frame
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
+from models.training.archive import MODEL_FILE
 from models.training.run import read_result
 
 _CHUNK = 4096
@@ -66,7 +67,7 @@ def measure(what: str, crops: Crops) -> Measured:
         raise ConfigError(f"distance '{what}': want METRIC@PATH with one of {', '.join(METRICS)}, got '{metric}'")
     if (path / "bundle.json").is_file():
         vectors, own, threshold = _by_bundle(path, crops)
-    elif (path / "model.keras").is_file():
+    elif (path / MODEL_FILE).is_file():
         vectors, own, threshold = _by_keras(path, crops)
     else:
         raise ConfigError(f"distance '{what}': want the folder of a bundle or of a trained model, got none; see build/")
@@ -95,7 +96,7 @@ def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:
 def _by_keras(path: Path, crops: Crops) -> tuple[F32, str, float]:
     import keras
 
-    model: Any = keras.models.load_model(path / "model.keras")
+    model: Any = keras.models.load_model(path / MODEL_FILE)
     pictures = read_pictures(crops, tuple(model.inputs[0].shape[1:3]))
     answer = model.predict(pictures, batch_size=64, verbose=0)
     vectors: NDArray[np.float32] = np.asarray(answer["embedding"] if isinstance(answer, dict) else answer)

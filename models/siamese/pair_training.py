@@ -128,7 +128,7 @@ def train_pair(recipe: Head, text: str, crops: Crops, folder: Path = MODELS) -> 
     def report(model: keras.Model, history: Mapping[str, list[float]], place: Path) -> dict[str, Any]:
         del history
         saved = assemble(model, base, recipe)
-        saved.save(place / "model.keras")
+        saved.save(place / MODEL_FILE)
         tower_of(model, base).save(place / "embedder.keras")
         if recipe.form == "vectors":
             _save_examples(tower_of(model, base), pictures, (yes, no), recipe, place)

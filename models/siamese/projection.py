@@ -23,6 +23,7 @@ from models.siamese.crops import Bools, Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.siamese.layout import SIZE, TAP, feature_model, find_palette, project
 from models.siamese.losses import LOSSES
+from models.training.archive import MODEL_FILE
 from models.training.recipe import Part, fingerprint
 from models.training.run import MODELS, Job, Result, train
 
@@ -126,7 +127,7 @@ def train_projection(recipe: Projection, text: str, crops: Crops, folder: Path =
     def report(model: keras.Model, history: Mapping[str, list[float]], place: Path) -> dict[str, Any]:
         del history
         whole = assemble(features, model)
-        whole.save(place / "model.keras")
+        whole.save(place / MODEL_FILE)
         vectors = model.predict({name: part[0] for name, part in cached.parts.items()}, verbose=0)
         threshold = _threshold(vectors, cached)
         return {
