@@ -32,7 +32,16 @@ _CLASSES = LAYERS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | LOSSES | METRICS
 _SHORT_FUNCTIONS = ACTIVATIONS | LOSSES | METRICS
 """Functions that Keras saves under the module "builtins"; none of them is a name of Python's own builtins."""
 _DATA = frozenset(
-    ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__tuple__", "TensorShape")
+    (
+        "__keras_tensor__",
+        "__tensor__",
+        "__numpy__",
+        "__bytes__",
+        "__ellipsis__",
+        "__slice__",
+        "__tuple__",
+        "TensorShape",
+    )
 )
 """Classes of plain values."""
 _CODE = frozenset(("__lambda__", "function_bytecode"))
@@ -240,7 +249,7 @@ def _operator_of(config: Any) -> str | None:
         return operator if isinstance(operator, str) else None
     if not isinstance(stored, str):
         return None
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
     try:
