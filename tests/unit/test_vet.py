@@ -100,8 +100,9 @@ def test_somebodys_own_classes_and_functions_can_be_given() -> None:
         {**layer("Mish", "mine.layers"), "registered_name": "mine>Mish"},
         layer("Dense", activation=function("cube")),
         layer("Dense", None, activation="cube"),
+        layer("mine>Mish", None, activation="mine>cube"),
     ]
-    assert [concern.own for concern in vet_config(config)] == ["Mish", "cube", "cube"]
+    assert [concern.own for concern in vet_config(config)] == ["Mish", "cube", "cube", "Mish", "cube"]
     assert vet_config(config, frozenset(("Mish", "cube"))) == []
 
 
