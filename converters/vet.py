@@ -32,7 +32,16 @@ _CLASSES = LAYERS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | LOSSES | METRICS
 _SHORT_FUNCTIONS = ACTIVATIONS | LOSSES | METRICS
 """Functions that Keras saves under the module "builtins"; none of them is a name of Python's own builtins."""
 _DATA = frozenset(
-    ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__tuple__", "TensorShape")
+    (
+        "__keras_tensor__",
+        "__tensor__",
+        "__numpy__",
+        "__bytes__",
+        "__ellipsis__",
+        "__slice__",
+        "__tuple__",
+        "TensorShape",
+    )
 )
 """Classes of plain values."""
 _CODE = frozenset(("__lambda__", "function_bytecode"))
@@ -151,13 +160,16 @@ def _class_concerns(node: dict[str, Any], where: str, given: frozenset[str]) -> 
 def _plain_class_concerns(node: dict[str, Any], name: str, where: str, given: frozenset[str]) -> Iterator[Concern]:
     module, registered = node.get("module"), node.get("registered_name")
     own = registered not in (None, name) or not _of_keras(module)
+    package, _, short = name.rpartition(">")  # HDF5 files have the registered name, "package>Class", as the class
+    if package and short in given:
+        return
     if name in given and (registered is None or registered == name or ">" in str(registered)):
         return
     if not own and name in _CLASSES:
         return
     if not own and name in OPERATIONS and str(module).startswith(_OPS_MODULES):
         return
-    yield _unknown("class", module, name, where)
+    yield _unknown("class", module, short, where)
 
 
 def _function_concerns(node: dict[str, Any], where: str, given: frozenset[str]) -> Iterator[Concern]:
@@ -193,8 +205,10 @@ def _key_concerns(part: dict[str, Any], where: str, given: frozenset[str]) -> It
         if key.endswith("_type") and value == "lambda":
             yield Concern(STORED_CODE, where)
         allowed = _allowed_under(key)
-        if allowed is not None and isinstance(value, str) and value not in allowed | given:
-            yield _unknown(key.rpartition("_")[2], None, value, where)
+        if allowed is not None and isinstance(value, str) and value not in allowed:
+            short = value.rpartition(">")[2]
+            if short not in given:
+                yield _unknown(key.rpartition("_")[2], None, short, where)
         if key in ("metrics", "weighted_metrics") and isinstance(value, list):
             for name in value:
                 if isinstance(name, str) and name not in METRICS | LOSSES | given:
@@ -240,7 +254,7 @@ def _operator_of(config: Any) -> str | None:
         return operator if isinstance(operator, str) else None
     if not isinstance(stored, str):
         return None
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
     try:
