@@ -92,9 +92,8 @@ class JsonlSink:
                 self._fd = os.dup(sys.stdout.fileno())
             else:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                self._fd = os.open(
-                    named_path(uri, rest), flags | os.O_NONBLOCK, 0o666
-                )  # no waiting for a fifo's reader
+                flags |= os.O_NONBLOCK  # a fifo without a reader is an error, not a long wait
+                self._fd = os.open(named_path(uri, rest), flags, 0o666)
                 os.set_blocking(self._fd, True)
         except OSError as error:
             raise unwritable(uri, error) from error
