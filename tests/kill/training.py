@@ -44,11 +44,8 @@ class Training:
         """A finished model may be of either recipe; an unfinished run never knows fewer epochs than before."""
         words = []
         path = self._job.path
-        if path.exists() or path.with_name(f"{path.name}.zip").exists():
-            if not any(finished(path, job.stamp) for job in self._jobs):
-                words.append("tiny: neither the old model nor the new one is whole")
-        elif self._turn > 1:
-            words.append("tiny: the model is gone")
+        if not any(finished(path, job.stamp) for job in self._jobs):
+            words.append("tiny: neither the old model nor the new one is whole")
         work = work_folder(path)
         if (work / "state.json").is_file() and not finished(path, self._job.stamp):
             state = json.loads((work / "state.json").read_text())
