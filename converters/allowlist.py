@@ -157,7 +157,7 @@ OPERATIONS = _words(
     UnravelIndex Unstack Vander Var Vdot View ViewAsComplex ViewAsReal Vsplit Vstack Where ZerosLike
     """
 )
-"""Operations of Keras 3 as nodes of a functional model. Left out: those that take a function (`Map`, `Scan`, `Cond`)."""
+"""Operations of Keras 3 as nodes of a functional model. Left out: those that take a function (`Map`, `Scan`)."""
 
 FUNCTIONS = _words(
     """

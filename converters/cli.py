@@ -17,6 +17,7 @@ from converters.targets import TARGETS
 from converters.verify import verify
 from edge.bundle import Task
 from edge.errors import ConfigError, EdgeError
+from edge.redact import printable
 
 OUT = Path("build") / "bundles"
 """Where `edge-run` looks for bundles first."""
@@ -232,4 +233,4 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(printable(line), flush=True)

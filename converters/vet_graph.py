@@ -29,7 +29,7 @@ def vet_graph(saved_model: Any, stored: int) -> list[Concern]:
     Raises:
         LimitError: its constants would unfold to far more than the file holds.
     """
-    concerns = []
+    concerns: list[Concern] = []
     for meta_graph in saved_model.meta_graphs:
         check_unfolding(stored, sum(_constant_bytes(node) for node in _nodes(meta_graph)), "its constants")
         concerns += _registered(meta_graph)
@@ -43,27 +43,31 @@ def vet_graph(saved_model: Any, stored: int) -> list[Concern]:
 def _vet_functions(meta_graph: Any) -> Iterator[Concern]:
     """Judge a SavedModel of TensorFlow 2: an object graph over a library of functions."""
     library = {function.signature.name: function for function in meta_graph.graph_def.library.function}
-    exempt = _saver_functions(meta_graph, library)
+    saver = _saver_functions(meta_graph, library)
     yield from _operators(meta_graph.graph_def.node, library, "")
     for name, function in library.items():
-        allowed = CHECKPOINT_OPS if name in exempt else frozenset[str]()
-        yield from _operators(function.node_def, library, name, allowed)
+        yield from _operators(function.node_def, library, name, saver.get(name, frozenset()))
 
 
-def _saver_functions(meta_graph: Any, library: dict[str, Any]) -> set[str]:
-    """Return the functions that nothing but the saver refers to."""
-    saver = {_node_name(meta_graph.saver_def.save_tensor_name), _node_name(meta_graph.saver_def.restore_op_name)}
-    outside = set(meta_graph.object_graph_def.concrete_functions)
+def _saver_functions(meta_graph: Any, library: dict[str, Any]) -> dict[str, frozenset[str]]:
+    """Return the functions that nothing but the saver refers to, and the operators that each may have."""
+    save, restore = (
+        _node_name(name) for name in (meta_graph.saver_def.save_tensor_name, meta_graph.saver_def.restore_op_name)
+    )
+    graph = {node.name: node for node in meta_graph.graph_def.node}
+    running = _ancestors(_asked_for(meta_graph), graph)
+    saving, restoring, outside = set[str](), set[str](), set(meta_graph.object_graph_def.concrete_functions)
     for node in meta_graph.object_graph_def.nodes:
         outside |= {node.bare_concrete_function.concrete_function_name, *node.function.concrete_functions}
     for gradient in meta_graph.graph_def.library.gradient:
         outside |= {gradient.function_name, gradient.gradient_func}
-    inside: set[str] = set()
-    for node in meta_graph.graph_def.node:
-        (inside if node.name in saver else outside).update(_references([node], library))
-    exempt = _closure(inside, library)
-    reached = _closure((outside | set(library) - exempt) & set(library), library)
-    return exempt - reached
+    for name, node in graph.items():
+        group = outside if name in running else {save: saving, restore: restoring}.get(name, outside)
+        group.update(_references([node], library))
+    restoring = _closure(restoring, library)
+    alone = _closure(saving, library) | restoring
+    reached = _closure((outside | set(library) - alone) & set(library), library)
+    return {name: CHECKPOINT_OPS - _WRITING if name in restoring else CHECKPOINT_OPS for name in alone - reached}
 
 
 def _closure(names: Collection[str], library: dict[str, Any]) -> set[str]:
@@ -95,20 +99,21 @@ def _vet_session_graph(meta_graph: Any) -> Iterator[Concern]:
     for name, function in library.items():
         yield from _operators(function.node_def, library, name)
     nodes = {node.name: node for node in graph.node}
-    running = _ancestors(_asked_for(meta_graph), nodes)
+    asked = _asked_for(meta_graph) | {_node_name(meta_graph.saver_def.restore_op_name)}
+    running = _ancestors(asked, nodes)
     for node in graph.node:
         allowed = CHECKPOINT_OPS - _WRITING if node.name in running else CHECKPOINT_OPS
         yield from _operators([node], library, "", allowed)
 
 
 def _asked_for(meta_graph: Any) -> set[str]:
-    """Return the nodes that opening or running the model asks for."""
-    names = {meta_graph.saver_def.restore_op_name}
+    """Return the nodes whose results opening or running the model asks for."""
+    names: set[str] = set()
     for signature in meta_graph.signature_def.values():
         names |= {tensor.name for tensor in signature.outputs.values()}
     for key in _INIT_KEYS:
         names |= set(meta_graph.collection_def[key].node_list.value) if key in meta_graph.collection_def else set()
-    return {_node_name(name) for name in names if name}
+    return {_node_name(name) for name in names}
 
 
 def _ancestors(names: Collection[str], nodes: dict[str, Any]) -> set[str]:
@@ -139,7 +144,7 @@ def _operators(
 def _registered(meta_graph: Any) -> Iterator[Concern]:
     """Yield objects that Python code of some package would restore."""
     for node in meta_graph.object_graph_def.nodes:
-        for name in (node.registered_name, node.registered_saver.name):
+        for name in (node.registered_name, node.registered_saver):
             if name:
                 yield Concern(f"the registered class {name}", "")
 
