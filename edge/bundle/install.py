@@ -1,5 +1,6 @@
 """Bundles of a folder: put there whole from a `.zip`, listed, removed."""
 
+import contextlib
 import shutil
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ from pathlib import Path
 from edge.bundle.files import MANIFEST_FILE, Bundle, peek_bundle, read_bundle, remove_profiles, root_of, unpack_files
 from edge.errors import BundleError
 from edge.limits import LimitError, open_file, open_zip, plain_name
-from edge.whole import recover, replace_folder, staging, sweep
+from edge.whole import REPLACING, recover, replace_folder, staging, sweep
 
 
 def install_bundle(archive: Path, folder: Path, prove: Callable[[Path], object] | None = None) -> Bundle:
@@ -101,5 +102,6 @@ def _candidates(folder: Path) -> list[Path]:
         return []
     for name in names:
         if name.startswith(".") and name.endswith(REPLACING):
-            recover(folder / name[1 : -len(REPLACING)])
-    return [path for path in sorted(folder.glob(f"[!.]*/{MANIFEST_FILE}"))]
+            with contextlib.suppress(OSError):  # what cannot be brought back is not found
+                recover(folder / name[1 : -len(REPLACING)])
+    return [folder / name for name in names if not name.startswith(".") and (folder / name / MANIFEST_FILE).is_file()]
