@@ -4,7 +4,7 @@ All of them look at the wanted classes' columns only, compare in the stored numb
 the survivors into real numbers: a head has thousands of cells and a frame a dozen objects.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 

@@ -15,6 +15,7 @@ from edge.bundle import is_picture as is_picture
 from edge.errors import BundleError
 from edge.types import F32, U8
 
+
 def cut_out(image: U8, box: F32) -> U8:
     """Return the part of a picture inside a box, as a view.
 

@@ -43,7 +43,7 @@ def _texts(manifest: Manifest) -> Iterator[str]:
     for text in _strings(msgspec.to_builtins(manifest)):
         for sign in text:
             if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-                yield f"text: want no control characters, got U+{ord(sign):04X} in {ascii(text[:40])}"
+                yield f"text: want no control characters, got U+{ord(sign):04X} in {text[:40]!a}"
                 return
 
 
@@ -67,7 +67,7 @@ def _names(manifest: Manifest) -> Iterator[str]:
             yield f"{what}: {error}"
     suffix = MODEL_SUFFIXES[manifest.runtime]
     if not manifest.model_file.endswith(suffix):
-        yield f"model_file: want a name that ends in {suffix} for {manifest.runtime}, got {ascii(manifest.model_file)}"
+        yield f"model_file: want a name that ends in {suffix} for {manifest.runtime}, got {manifest.model_file!a}"
     if manifest.model_file == "bundle.json":
         yield "model_file: want a file of its own, got the manifest"
     for kind, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):

@@ -201,8 +201,9 @@ def remove_profiles(path: Path) -> None:
     Raises:
         OSError: they cannot be removed.
     """
-    for file in path.parent.glob(f"{path.name}{PROFILE_MARK}*.json"):
-        file.unlink()
+    for entry in list(path.parent.iterdir()):
+        if entry.name.startswith(f"{path.name}{PROFILE_MARK}") and entry.name.endswith(".json"):
+            entry.unlink()
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:
@@ -224,7 +225,7 @@ def parse_sums(text: bytes) -> dict[str, str]:
     for line in lines[:-1]:
         found = _LINE.fullmatch(line)
         if found is None:
-            raise LimitError(f"want lines of a hash, two spaces and a file name, got {ascii(line[:40])}")
+            raise LimitError(f"want lines of a hash, two spaces and a file name, got {line[:40]!a}")
         sums[plain_name(found[2])] = found[1]
     if format_sums(sums) != text:
         raise LimitError("want one line for each file, sorted by name, got another order")
@@ -318,7 +319,7 @@ def _check_names(path: Path, manifest: Manifest, sums: Mapping[str, str]) -> Non
         raise BundleError(f"bundle {path}: want a readable folder, got '{error.strerror}'; check its rights") from error
     for name in sorted(there - want - {SUMS_FILE}):
         raise BundleError(
-            f"bundle {path}: want the files of {SUMS_FILE} alone, got {ascii(name)}; move it out of the folder"
+            f"bundle {path}: want the files of {SUMS_FILE} alone, got {name!a}; move it out of the folder"
         )
     for name in sorted(want - there):
         raise BundleError(f"bundle {path}: want {name}, got no such file; copy or convert the bundle again")

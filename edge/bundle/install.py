@@ -1,7 +1,7 @@
 """Bundles of a folder: put there whole from a `.zip`, listed, removed."""
 
 import contextlib
-import shutil
+import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -34,9 +34,13 @@ def install_bundle(archive: Path, folder: Path, prove: Callable[[Path], object] 
         except FileNotFoundError as error:
             if error.filename != str(archive):
                 raise
-            raise BundleError(f"bundle {archive}: want the .zip of a bundle, got no such file; check the path") from error
+            raise BundleError(
+                f"bundle {archive}: want the .zip of a bundle, got no such file; check the path"
+            ) from error
         except (LimitError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BundleError(f"bundle {archive}: want a .zip of a bundle, got a wrong one: {error}; copy it again") from error
+            raise BundleError(
+                f"bundle {archive}: want a .zip of a bundle, got a wrong one: {error}; copy it again"
+            ) from error
         try:
             bundle = read_bundle(room / name)
             if prove is not None:
@@ -83,9 +87,11 @@ def remove_bundle(path: Path) -> list[Path]:
         OSError: it cannot be removed.
     """
     removed = [path]
-    with staging(path.parent) as room:
-        path.rename(room / "removed")
-        shutil.rmtree(room / "removed")
+    if path.is_symlink():
+        path.unlink()  # what it points to is somebody else's
+    else:
+        with staging(path.parent) as room:
+            path.rename(room / "removed")
     archive = path.with_name(f"{path.name}.zip")
     if archive.is_file():
         archive.unlink()
@@ -104,4 +110,6 @@ def _candidates(folder: Path) -> list[Path]:
         if name.startswith(".") and name.endswith(REPLACING):
             with contextlib.suppress(OSError):  # what cannot be brought back is not found
                 recover(folder / name[1 : -len(REPLACING)])
-    return [folder / name for name in names if not name.startswith(".") and (folder / name / MANIFEST_FILE).is_file()]
+    return [
+        folder / name for name in names if not name.startswith(".") and os.path.isfile(folder / name / MANIFEST_FILE)
+    ]
