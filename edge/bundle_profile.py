@@ -150,7 +150,7 @@ def profile_bundle(
 
 
 def profile_path(path: Path, machine: Machine) -> Path:
-    """Return where the figures of a machine go: `NAME.profile-raspberry-pi-4-model-b-rev-1-2.json` beside the bundle."""
+    """Return where the figures of a machine go, beside the bundle: `NAME.profile-raspberry-pi-4-model-b.json`."""
     slug = re.sub(r"[^a-z0-9]+", "-", machine.board.lower()).strip("-")
     folder = path.resolve()
     return folder.with_name(f"{folder.name}{PROFILE_MARK}{slug or 'machine'}.json")

@@ -39,8 +39,17 @@ class ONNXBackend:
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
         # Its own exceptions have no common base: all that it defines, and what pybind11 makes of those of C++.
-        own = tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
-        self._refusals = (*own, RuntimeError, ValueError, TypeError, MemoryError, OverflowError, IndexError)
+        named = [kind for kind in vars(state).values() if isinstance(kind, type)]
+        own = [kind for kind in named if issubclass(kind, Exception)]
+        self._refusals: tuple[type[Exception], ...] = (
+            *own,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            MemoryError,
+            OverflowError,
+            IndexError,
+        )
         self._path = bundle.path
         try:
             check_onnx_file(bundle.model_path)

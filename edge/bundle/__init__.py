@@ -1,6 +1,7 @@
-"""A model bundle: the whole contract between workstation and device. See `files` for the layout, `manifest` for the words.
+"""A model bundle: the whole contract between workstation and device.
 
-What other packages use of it is named here; `manifest` < `layout` < `check` < `files` < `install` import downwards only.
+`files` has the layout on disk, `manifest` the words. Of `install`, `files`, `check`, `layout` and `manifest`, each
+imports only those after it. What other packages use is named here.
 """
 
 from edge.bundle.check import MODEL_SUFFIXES, complaints, decoder_complaints

@@ -203,7 +203,7 @@ def remove_profiles(path: Path) -> None:
     """
     for entry in list(path.parent.iterdir()):
         if entry.name.startswith(f"{path.name}{PROFILE_MARK}") and entry.name.endswith(".json"):
-            entry.unlink()
+            entry.unlink(missing_ok=True)
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:

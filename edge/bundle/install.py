@@ -1,11 +1,11 @@
 """Bundles of a folder: put there whole from a `.zip`, listed, removed."""
 
 import contextlib
-import os
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from edge.bundle.files import MANIFEST_FILE, Bundle, peek_bundle, read_bundle, remove_profiles, root_of, unpack_files
 from edge.errors import BundleError
@@ -25,31 +25,50 @@ def install_bundle(archive: Path, folder: Path, prove: Callable[[Path], object] 
         BundleError: not a zip, not a bundle, damaged, or with a member that points outside.
         OSError: the disk is full or the place cannot be written; nothing is left behind.
     """
-    sweep(folder)
-    with staging(folder) as room:
-        try:
-            with open_file(archive) as file, open_zip(file) as packed:
-                name = plain_name(root_of(packed))
-                unpack_files(packed, room / name)
-        except FileNotFoundError as error:
-            if error.filename != str(archive):
-                raise
-            raise BundleError(
-                f"bundle {archive}: want the .zip of a bundle, got no such file; check the path"
-            ) from error
-        except (LimitError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BundleError(
-                f"bundle {archive}: want a .zip of a bundle, got a wrong one: {error}; copy it again"
-            ) from error
-        try:
-            bundle = read_bundle(room / name)
-            if prove is not None:
-                prove(room / name)
-        except BundleError as error:
-            raise BundleError(str(error).replace(str(room / name), str(archive))) from error
-        replace_folder(room / name, folder / name)
-    remove_profiles(folder / name)
-    return Bundle(folder / name, bundle.manifest, bundle.sums)
+    try:
+        file = open_file(archive)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"'{error.strerror}'"
+        raise BundleError(f"bundle {archive}: want the .zip of a bundle, got {reason}; check the path") from error
+    except LimitError as error:
+        raise BundleError(f"bundle {archive}: {error}; give the .zip of a bundle") from error
+    with file:
+        sweep(folder)
+        with staging(folder) as room:
+            bundle = _unpack(archive, file, room)
+            try:
+                if prove is not None:
+                    prove(bundle.path)
+            except BundleError as error:
+                raise _of_archive(error, bundle.path, archive) from error
+            place = folder / bundle.path.name
+            replace_folder(bundle.path, place)
+    remove_profiles(place)
+    return Bundle(place, bundle.manifest, bundle.sums)
+
+
+def _unpack(archive: Path, file: BinaryIO, room: Path) -> Bundle:
+    """Unpack an archive into an empty folder and read the bundle there.
+
+    Raises:
+        BundleError: as `install_bundle`.
+        OSError: the disk is full.
+    """
+    try:
+        with open_zip(file) as packed:
+            path = room / plain_name(root_of(packed))
+            unpack_files(packed, path)
+    except (LimitError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BundleError(f"bundle {archive}: want a .zip of a bundle: {error}; copy it again") from error
+    try:
+        return read_bundle(path)
+    except BundleError as error:
+        raise _of_archive(error, path, archive) from error
+
+
+def _of_archive(error: BundleError, path: Path, archive: Path) -> BundleError:
+    """Speak of the archive where an error speaks of the folder it was unpacked to."""
+    return BundleError(str(error).replace(str(path), str(archive)))
 
 
 def find_bundles(folder: Path) -> list[Bundle]:
@@ -110,6 +129,9 @@ def _candidates(folder: Path) -> list[Path]:
         if name.startswith(".") and name.endswith(REPLACING):
             with contextlib.suppress(OSError):  # what cannot be brought back is not found
                 recover(folder / name[1 : -len(REPLACING)])
-    return [
-        folder / name for name in names if not name.startswith(".") and os.path.isfile(folder / name / MANIFEST_FILE)
-    ]
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):  # nor is what cannot be looked into
+            if not name.startswith(".") and (folder / name / MANIFEST_FILE).is_file():
+                found.append(folder / name)
+    return found

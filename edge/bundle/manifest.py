@@ -12,8 +12,9 @@ from msgspec import Meta
 FORMAT = 3
 """Version of the manifest. A device reads its own version only."""
 
-MOST_ERROR = 0.1
-"""Largest `Golden.max_error` that a device accepts, see `converters.tolerance`."""
+MOST_ERROR = 0.3
+"""Largest `Golden.max_error` that a device accepts: above what sets of kernels differ by over int8 (0.18 measured),
+well below what one scrambled layer gives (0.49). See `converters.tolerance`."""
 
 Finite = Annotated[float, Meta(ge=-1e30, le=1e30)]
 """Any number but infinity and what float32 cannot hold."""
@@ -129,7 +130,7 @@ class OutputParity(_Part, frozen=True):
     """
 
     output: Name
-    max_abs: Annotated[float, Meta(ge=0, le=1e30)]
+    max_abs: Annotated[float, Meta(ge=0, le=3.5e38)]
     cosine_min: Cosine
     cosine_limit: Cosine
     inputs: Annotated[int, Meta(ge=1, le=10**12)]
