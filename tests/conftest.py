@@ -11,6 +11,7 @@ import pytest
 from edge.backends.fake import PROGRAMS, Program
 from edge.bundle import (
     FORMAT,
+    SUMS_FILE,
     Bundle,
     Decoder,
     Embedding,
@@ -19,6 +20,8 @@ from edge.bundle import (
     Preprocess,
     Provenance,
     TensorSpec,
+    format_sums,
+    sha256,
     write_bundle,
 )
 from edge.golden import PHOTO_SHAPE, make_golden
@@ -66,6 +69,12 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
     photo = np.random.default_rng(0).integers(0, 256, (*PHOTO_SHAPE, 3), np.uint8)
     golden = make_golden(manifest, [image], photo, outputs)
     return write_bundle(folder / manifest.name, manifest, msgspec.json.encode(program), golden)
+
+
+def seal(folder: Path) -> None:
+    """Write SHA256SUMS anew, as a forger would: every file of the folder is then as listed."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != SUMS_FILE]
+    (folder / SUMS_FILE).write_bytes(format_sums({path.name: sha256(path.read_bytes()) for path in files}))
 
 
 @pytest.fixture
