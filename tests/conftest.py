@@ -42,7 +42,7 @@ FAKE_LABELS = {
 }
 
 
-def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = "") -> Bundle:
+def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = "", dim: int = 48) -> Bundle:
     """Write a bundle of the fake runtime: blobs on a dark ground, embedded, classified or located by their colours."""
     size = EMBEDDER_SIZE if task == "embed" else DETECTOR_SIZE
     program = Program(FAKE_PROGRAMS[task], busy_ms)
@@ -64,7 +64,7 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
         labels=FAKE_LABELS[task],
         decoder=Decoder(name="boxes", threshold=0.5) if task == "detect" else None,
-        embedding=Embedding(dim=48, unit_length=False) if task == "embed" else None,
+        embedding=Embedding(dim=dim, unit_length=False) if task == "embed" else None,
     )
     photo = np.random.default_rng(0).integers(0, 256, (*PHOTO_SHAPE, 3), np.uint8)
     golden = make_golden(manifest, [image], photo, outputs)
