@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import msgspec
 
@@ -39,6 +39,7 @@ _MOST_MODEL_BYTES = 2_000_000_000
 _CHUNK_BYTES = 1_000_000
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 _CONVERT = "convert the bundle again with this version's converter"
+_AGAIN = "copy or convert the bundle again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def peek_bundle(path: Path) -> Bundle:
     _find(path)
     sums = _read_sums(path)
     text = _read(path, MANIFEST_FILE, MOST_MANIFEST_BYTES)
+    if MANIFEST_FILE not in sums:
+        raise BundleError(f"bundle {path}: want {MANIFEST_FILE} in {SUMS_FILE}, got none; {_AGAIN}")
     _check_sum(path, MANIFEST_FILE, sha256(text), sums)
     manifest = decode_manifest(text, f"bundle {path}")
     _check_names(path, manifest, sums)
@@ -195,15 +198,20 @@ def write_files(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) ->
     return Bundle(folder, manifest, {name: sha256(data) for name, data in files.items() if name != SUMS_FILE})
 
 
-def remove_profiles(path: Path) -> None:
+def remove_profiles(path: Path) -> list[Path]:
     """Remove the figures of an older bundle of this name; they are not of the one that is there now.
+
+    Returns:
+        What was removed.
 
     Raises:
         OSError: they cannot be removed.
     """
-    for entry in list(path.parent.iterdir()):
-        if entry.name.startswith(f"{path.name}{PROFILE_MARK}") and entry.name.endswith(".json"):
-            entry.unlink(missing_ok=True)
+    begin = f"{path.name}{PROFILE_MARK}"
+    found = sorted(file for file in path.parent.iterdir() if file.name.startswith(begin) and file.suffix == ".json")
+    for file in found:
+        file.unlink(missing_ok=True)  # another installation of the same bundle may be at it
+    return found
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:
@@ -232,12 +240,15 @@ def parse_sums(text: bytes) -> dict[str, str]:
     return sums
 
 
-def unpack_files(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Unpack a bundle's archive into a new folder, its members one by one.
+def unpack_files(archive: zipfile.ZipFile, room: Path) -> Path:
+    """Unpack the folder in a bundle's archive, its files one by one.
 
     Args:
         archive: as `edge.limits.open_zip` opened it.
-        folder: to make.
+        room: an empty folder.
+
+    Returns:
+        The bundle's folder in it.
 
     Raises:
         LimitError: not one folder with a SHA256SUMS, a member that it does not list, or one that is not there.
@@ -255,23 +266,19 @@ def unpack_files(archive: zipfile.ZipFile, folder: Path) -> None:
     for name in sorted(members.keys() ^ listed):
         words = "is not listed there" if name in members else "is missing"
         raise LimitError(f"want the files of {SUMS_FILE} alone, got '{name}', which {words}")
+    folder = room / plain_name(root)
     folder.mkdir()
     for name, member in members.items():
         with archive.open(member) as packed, (folder / Path(name).name).open("wb") as file:
             _copy(packed, file, member.file_size)
+    return folder
 
 
-def root_of(archive: zipfile.ZipFile) -> str:
-    """Return the name of the folder inside a bundle's archive, "" for none."""
-    return next((name.partition("/")[0] for name in archive.namelist()), "")
-
-
-def _copy(packed: object, file: BinaryIO, size: int) -> None:
+def _copy(packed: IO[bytes], file: BinaryIO, size: int) -> None:
     """Copy a member of an archive, no byte more than it says to have."""
-    read = packed.read  # type: ignore[attr-defined]
     left = size
     while left > 0:
-        chunk = read(min(left, _CHUNK_BYTES))
+        chunk = packed.read(min(left, _CHUNK_BYTES))
         if not chunk:
             raise LimitError(f"want {size} bytes, got {left} fewer")
         file.write(chunk)
@@ -326,10 +333,10 @@ def _check_names(path: Path, manifest: Manifest, sums: Mapping[str, str]) -> Non
 
 
 def _check_sum(path: Path, name: str, got: str, sums: Mapping[str, str]) -> None:
-    want = sums.get(name, "")
+    want = sums[name]
     if got != want:
         raise BundleError(
-            f"bundle {path}: want {name} with sha256 {want[:12] or 'as listed'}..., got {got[:12]}...; "
+            f"bundle {path}: want {name} with sha256 {want[:12]}..., got {got[:12]}...; "
             "the file is damaged or was changed, copy or convert the bundle again"
         )
 

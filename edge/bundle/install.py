@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.bundle.files import MANIFEST_FILE, Bundle, peek_bundle, read_bundle, remove_profiles, root_of, unpack_files
+from edge.bundle.files import MANIFEST_FILE, Bundle, peek_bundle, read_bundle, remove_profiles, unpack_files
 from edge.errors import BundleError
-from edge.limits import LimitError, open_file, open_zip, plain_name
+from edge.limits import LimitError, open_file, open_zip
 from edge.whole import REPLACING, recover, replace_folder, staging, sweep
 
 
@@ -56,8 +56,7 @@ def _unpack(archive: Path, file: BinaryIO, room: Path) -> Bundle:
     """
     try:
         with open_zip(file) as packed:
-            path = room / plain_name(root_of(packed))
-            unpack_files(packed, path)
+            path = unpack_files(packed, room)
     except (LimitError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BundleError(f"bundle {archive}: want a .zip of a bundle: {error}; copy it again") from error
     try:
@@ -115,22 +114,23 @@ def remove_bundle(path: Path) -> list[Path]:
     if archive.is_file():
         archive.unlink()
         removed.append(archive)
-    remove_profiles(path)
-    return removed
+    return removed + remove_profiles(path)
 
 
 def _candidates(folder: Path) -> list[Path]:
     """Return the folders that look like bundles, after bringing back what a killed replacement moved aside."""
     try:
-        names = sorted(entry.name for entry in folder.iterdir())
+        names = {entry.name for entry in folder.iterdir()}
     except OSError:
         return []
-    for name in names:
-        if name.startswith(".") and name.endswith(REPLACING):
+    for name in sorted(names):
+        if name.startswith(".") and name.endswith(REPLACING) and len(name) > len(REPLACING) + 1:
+            replaced = name[1 : -len(REPLACING)]
             with contextlib.suppress(OSError):  # what cannot be brought back is not found
-                recover(folder / name[1 : -len(REPLACING)])
+                recover(folder / replaced)
+                names.add(replaced)
     found = []
-    for name in names:
+    for name in sorted(names):
         with contextlib.suppress(OSError):  # nor is what cannot be looked into
             if not name.startswith(".") and (folder / name / MANIFEST_FILE).is_file():
                 found.append(folder / name)

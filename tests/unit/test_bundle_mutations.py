@@ -105,7 +105,16 @@ def test_a_manifest_that_is_no_json_is_one_sentence(originals: dict[str, Path], 
     shutil.copytree(originals[task], path)
     text = (path / MANIFEST_FILE).read_bytes()
     deep = b'{"format": 3, "name": ' + b"[" * 50_000
-    for changed in (b"", b"null", b"[]", b"{}", text[:-9], b"\xff\xfe" + text, deep, text.replace(b"3", b"9" * 5000, 1)):
+    for changed in (
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        text[:-9],
+        b"\xff\xfe" + text,
+        deep,
+        text.replace(b"3", b"9" * 5000, 1),
+    ):
         (path / MANIFEST_FILE).write_bytes(changed)
         seal(path)
         assert not open_or_refuse(path, changed[:40])
@@ -113,7 +122,20 @@ def test_a_manifest_that_is_no_json_is_one_sentence(originals: dict[str, Path], 
 
 def mutate_array(value: np.ndarray, draw: random.Random) -> Any:
     """Change type, shape, range or content of an array."""
-    kinds = ("int8", "uint8", "int32", "int64", "uint64", "float16", "float64", "complex64", "bool", "U3", "S3", "M8[s]")
+    kinds = (
+        "int8",
+        "uint8",
+        "int32",
+        "int64",
+        "uint64",
+        "float16",
+        "float64",
+        "complex64",
+        "bool",
+        "U3",
+        "S3",
+        "M8[s]",
+    )
     number = draw.choice((np.nan, np.inf, -1, 2**40, 1e30))
     with np.errstate(all="ignore"):
         return draw.choice(
