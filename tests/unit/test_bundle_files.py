@@ -100,7 +100,7 @@ def test_a_file_that_is_not_listed_is_named(detector: Bundle, name: str) -> None
         read_bundle(detector.path)
     assert "\x1b" not in str(caught.value)
     seal(detector.path)  # to list it is not enough: a bundle has three files
-    with pytest.raises(BundleError, match="no such file|plain characters|dot in front"):
+    with pytest.raises(BundleError, match=r"no such file|plain characters|dot in front"):
         read_bundle(detector.path)
 
 
