@@ -26,3 +26,7 @@ class SourceError(EdgeError):
     """A camera, stream, video or folder of pictures cannot be read."""
 
     exit_code = 4
+
+
+class LimitError(ValueError):
+    """Something from outside is too large, or not of a kind that is allowed. Words: "want X, got Y"."""
