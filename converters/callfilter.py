@@ -109,7 +109,11 @@ _NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
 """Places in `struct seccomp_data`."""
 
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
-_REFUSE, _LET, _LACK = (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)
+_REFUSE, _LET, _LACK = (
+    (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+    (_RETURN, 0, 0, _ALLOW),
+    (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
+)
 
 
 def program(machine: Machine, pid: int) -> list[Step]:
@@ -178,4 +182,4 @@ def install() -> bool:
     held = _Program(len(steps), ctypes.cast(code, ctypes.c_void_p))
     libc = ctypes.CDLL(None, use_errno=True)
     arguments = [ctypes.c_long(value) for value in (machine.seccomp, _SET_MODE_FILTER, _ALL_THREADS)]
-    return libc.syscall(*arguments, ctypes.byref(held)) == 0
+    return int(libc.syscall(*arguments, ctypes.byref(held))) == 0

@@ -45,10 +45,15 @@ def unpack(data: bytes, kinds: Any) -> Any:
     try:
         return _Reader(kinds).read(msgspec.msgpack.decode(data))
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError) as error:
-        raise ConversionError(
-            f"a job's answer: want {_words(kinds)}, got something else ({type(error).__name__}); the model file made "
-            "the converter misbehave, so do not use it"
-        ) from error
+        raise misbehaved(_words(kinds), f"something else ({type(error).__name__})") from error
+
+
+def misbehaved(want: str, got: str) -> ConversionError:
+    """Return the error for an answer that no job of ours gives."""
+    return ConversionError(
+        f"a job's answer: want {want}, got {printable(got)}; the model file made the converter misbehave, so do not "
+        "use it"
+    )
 
 
 def classes_of(kinds: Any) -> set[type]:
@@ -72,10 +77,7 @@ def regular_files(folder: Path) -> None:
     """
     for path, found in _everything(folder):
         if not stat.S_ISDIR(found.st_mode) and not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
-            raise ConversionError(
-                f"{path.name}: want plain files of a job, got a link or a device; the model file made the converter "
-                "misbehave, so do not use it"
-            )
+            raise misbehaved("plain files", f"a link, a pipe or a device named '{path.name}'")
 
 
 def _everything(folder: Path) -> Iterator[tuple[Path, Any]]:
@@ -160,7 +162,8 @@ def _fields(kind: type) -> list[str]:
     """List the fields that are handed over; a private one is the object's own affair."""
     if issubclass(kind, msgspec.Struct):
         return list(kind.__struct_fields__)
-    return [field.name for field in dataclasses.fields(kind) if not field.name.startswith("_")]
+    names = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return [name for name in names if not name.startswith("_")]
 
 
 def _name(kind: type) -> str:

@@ -1,8 +1,8 @@
 """The second wall around a model file: what a process gives up, for good, before it opens one.
 
-The first wall are the lists of what may stand in a file (`converters.modelfile`). This one is for what they miss: code
-that a file smuggles into TensorFlow, Keras or a runtime may compute and read, but not write outside its folder, connect,
-start a program, or reach another process. Standard library alone, so that any Python can wall itself in.
+The first wall are the lists of what may stand in a file (`converters.allowlist`). This one is for what they miss: code
+that a file smuggles into TensorFlow, Keras or a runtime may compute and read, but not write outside its folder,
+connect, start a program, or reach another process. No package is needed beside the standard library.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ MOST_FILE_BYTES = 16 << 30
 FREE_BYTES, UNFOLDING = 800_000_000, 12
 """Memory for opening a model: so much, and so many times the file. VGG16 of 59 MB took 0.4 GB; see tests."""
 _THREAD_BYTES = 16 << 20
-"""Stack and first memory of one thread; TensorFlow starts up to four for each processor when it opens its first model."""
+"""Stack and first memory of a thread; TensorFlow starts up to four for each processor at its first operation."""
 
 _NO_NEW_PRIVILEGES, _DEATH_SIGNAL = 38, 1
 """For prctl(2)."""
