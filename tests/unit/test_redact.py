@@ -84,7 +84,7 @@ def test_addresses_inside_addresses():
             "me@home.mp4",
             "C:\\film.mp4",
         ],
-        *["/dev/video0", "picamera:1?size=640x480", "", "@", "=", "a=1"],
+        *["C:\\film.mp4", "/dev/video0", "picamera:1?size=640x480", "", "@", "=", "a=1"],
     ],
 )
 def test_what_holds_no_secret_is_left_alone(plain):
