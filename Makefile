@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert zoo ablation test check bench clean
+.PHONY: help demo convert zoo ablation test kill check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -56,6 +56,10 @@ ablation: $(INSTALLED)  ## train a net with one thing changed at a time, and say
 
 test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest
+
+# KILLS= of each part (60), ARGS= for other flags: --seed N, --parts install training conversion.
+kill: $(INSTALLED)  ## kill -9 installs, trainings and conversions at random moments: is anything lost, is anything left?
+	$(BIN)/python -m tests.kill --kills $(or $(KILLS),60) $(ARGS)
 
 check: $(INSTALLED)  ## lint, strict types, import law
 	$(BIN)/ruff check .

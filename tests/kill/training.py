@@ -12,7 +12,7 @@ from models.training.run import Job, train, work_folder
 from tests.kill.part import Process, names_in
 from tests.unit.tiny_training import tiny_job
 
-EPOCHS = 12
+EPOCHS = 6
 
 
 class Training:
