@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -61,11 +62,9 @@ class Run:
         """Run cases, the slow ones a second time alone; returns how many were left when the time was up."""
         waiting = iter(cases)
         with tqdm(total=len(cases), unit=" cases", disable=None) as bar:
-            threads = [threading.Thread(target=self._work, args=(n, waiting, until, bar)) for n in range(workers)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with ThreadPoolExecutor(workers) as pool:
+                for done in [pool.submit(self._work, n, waiting, until, bar) for n in range(workers)]:
+                    done.result()
         again = iter(sorted(self._slow, key=lambda case: case.name))
         self._slow = []
         self._work(workers, again, float("inf"), None)
@@ -100,8 +99,9 @@ class Run:
                 return
             self.counts[case.kind, "run"] += 1
             self.counts[case.kind, "answered" if is_refusal(outcome) else "opened"] += not found
+            for column in {column for column, _ in found}:
+                self.counts[case.kind, column] += 1
             if found:
-                self.counts[case.kind, found[0][0]] += 1
                 self.failures.append((case, attempt, found))
         if found and self._keep is not None:
             target = self._keep / case.name.replace(":", "-")

@@ -67,7 +67,8 @@ class Worker:
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
         limit_mb = 3000.0 if usual_mb is None else usual_mb + 2 * MEMORY_MB
-        answer = self._watch(process, outcome, begin, limit_mb)
+        seconds = _START_S if usual_mb is None else KILL_SECONDS  # the first case may start a server of its own
+        answer = self._watch(process, outcome, begin + seconds, limit_mb)
         outcome.seconds = time.monotonic() - begin
         outcome.out, outcome.err = (_text(self._place / name) for name in ("out", "err"))
         if answer is not None:
@@ -106,7 +107,9 @@ class Worker:
             "HOME": str(self._home),
             "TMPDIR": str(self._temporary),
             "XDG_DATA_HOME": str(self._home / "data"),
-            "XDG_CACHE_HOME": str(self._home / "cache"),
+            "KERAS_HOME": str(self._place / "keras"),
+            # Caches that libraries fill once for all, Matplotlib's of fonts for one: not of a case.
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -120,14 +123,14 @@ class Worker:
             raise RuntimeError(f"worker: want an answer, got none: {(self._place / 'log').read_text()[-2000:]}")
         return self._process
 
-    def _watch(self, process: Any, outcome: Outcome, begin: float, limit_mb: float) -> dict[str, Any] | None:
+    def _watch(self, process: Any, outcome: Outcome, until: float, limit_mb: float) -> dict[str, Any] | None:
         """Wait for the worker's answer; None = it was ended, or died."""
         while not _readable(process, _LOOK_S):
             for pid in _family(process.pid):
                 outcome.peak_mb = max(outcome.peak_mb, _peak_mb(pid))
             if outcome.peak_mb > limit_mb:
                 outcome.stopped = f"ended by the watcher at {outcome.peak_mb:.0f} MB"
-            elif time.monotonic() - begin > KILL_SECONDS:
+            elif time.monotonic() > until:
                 outcome.stopped = "ended by the watcher"
             if outcome.stopped:
                 self.close()
@@ -181,12 +184,12 @@ def _text(path: Path) -> str:
 def _family(pid: int) -> list[int]:
     """Return a process and all below it."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                stat = Path("/proc", name, "stat").read_text()
+                stat = (folder / "stat").read_text()
                 parent = int(stat[stat.rindex(")") :].split()[2])
-                children.setdefault(parent, []).append(int(name))
+                children.setdefault(parent, []).append(int(folder.name))
     found = [pid]
     for one in found:
         found += children.get(one, [])
