@@ -61,10 +61,9 @@ class Run:
     def run(self, cases: Sequence[Case], until: float, workers: int) -> int:
         """Run cases, the slow ones a second time alone; returns how many were left when the time was up."""
         waiting = iter(cases)
-        with tqdm(total=len(cases), unit=" cases", disable=None) as bar:
-            with ThreadPoolExecutor(workers) as pool:
-                for done in [pool.submit(self._work, n, waiting, until, bar) for n in range(workers)]:
-                    done.result()
+        with tqdm(total=len(cases), unit=" cases", disable=None) as bar, ThreadPoolExecutor(workers) as pool:
+            for done in [pool.submit(self._work, n, waiting, until, bar) for n in range(workers)]:
+                done.result()
         again = iter(sorted(self._slow, key=lambda case: case.name))
         self._slow = []
         self._work(workers, again, float("inf"), None)
@@ -138,8 +137,7 @@ class Run:
         names = ("run", "answered", "opened", *COLUMNS)
         lines = [f"{'kind':<10}" + "".join(f"{name:>12}" for name in names)]
         kinds = [kind for kind in KINDS if self.counts[kind, "run"]]
-        for kind in kinds:
-            lines.append(f"{kind:<10}" + "".join(f"{self.counts[kind, name]:>12}" for name in names))
+        lines += [f"{kind:<10}" + "".join(f"{self.counts[kind, name]:>12}" for name in names) for kind in kinds]
         totals = [sum(self.counts[kind, name] for kind in kinds) for name in names]
         lines.append(f"{'all':<10}" + "".join(f"{total:>12}" for total in totals))
         return "\n".join(lines)

@@ -31,6 +31,12 @@ class Raw(str):
     """JSON text that is written as it is."""
 
 
+def file_name(random: Random) -> str:
+    """Return a strange name that a disk takes."""
+    name = random.choice(STRINGS).replace("/", "_").replace("\0", "_")
+    return name.encode("utf-8", "replace")[:150].decode("utf-8", "ignore")
+
+
 Tree = Any
 Change = tuple[bytes, str]
 """What became of the data, and what was done in words."""

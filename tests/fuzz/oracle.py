@@ -95,7 +95,7 @@ def _words(attempt: Attempt, outcome: Outcome) -> list[tuple[str, str]]:
     for where, text in (("standard error", outcome.err), ("standard output", outcome.out)):
         control = next((c for c in text if _is_control(c)), None)
         if control is not None:
-            found.append(("other", f"a control character {ascii(control)} on the {where}"))
+            found.append(("other", f"a control character {control!a} on the {where}"))
     return found
 
 

@@ -66,7 +66,6 @@ def _pictures(folder: Path) -> None:
         cv2.imwrite(str(folder / f"whole.{suffix}"), picture[..., 0] if suffix == "pgm" else picture)
     rows = np.stack([_picture(number, 16, 16) for number in range(6)])
     np.savez_compressed(folder / "whole.npz", x=rows, y=np.arange(6))
-    np.save(folder / "whole.npy", rows)
     (folder / "several").mkdir()
     for number in range(2):
         cv2.imwrite(str(folder / "several" / f"{number}.png"), _picture(number))

@@ -1,4 +1,4 @@
-"""Bundles of all runtimes: manifest, stored answer, files and zips changed, with hashes that are wrong or right again."""
+"""Bundles of all runtimes: manifest, stored answer, files and zips changed, hashes wrong or right again."""
 
 import shutil
 from pathlib import Path
@@ -6,9 +6,9 @@ from random import Random
 
 from edge.bundle import GOLDEN_FILE, MANIFEST_FILE
 from tests.fuzz import originals as made
-from tests.fuzz.archives import mutate_npz, mutate_zip
+from tests.fuzz.archives import member, mutate_npz, mutate_zip, write_zip
 from tests.fuzz.case import Attempt
-from tests.fuzz.mutate import STRINGS, dump_tree, mutate_bytes, mutate_text, mutate_tree, parse_tree
+from tests.fuzz.mutate import dump_tree, file_name, mutate_bytes, mutate_text, mutate_tree, parse_tree
 from tests.fuzz.odd import SHARE, replace_by_odd
 from tests.fuzz.reseal import reseal, seal_sums, state_hashes
 
@@ -137,13 +137,7 @@ def _mutate_files(folder: Path, random: Random) -> str:
         file.unlink()
         file.symlink_to("/etc/passwd")
         return f"{file.name} is a link to another file"
-    name = (
-        random.choice(STRINGS)
-        .replace("/", "_")
-        .replace("\0", "_")
-        .encode("utf-8", "replace")[:150]
-        .decode("utf-8", "ignore")
-    )
+    name = file_name(random)
     new = folder / (name if name not in ("", ".", "..") else "more")
     if what == "folder":
         new.mkdir(exist_ok=True)
@@ -160,8 +154,6 @@ def _mutated_zip(original: Path, folder: Path, random: Random) -> str:
         data, words = mutate_zip(original.with_name(path.name).read_bytes(), random)
         path.write_bytes(data)
         return replace_by_odd(path, random) if random.random() < SHARE else words
-    from tests.fuzz.archives import member, write_zip
-
     place = folder / name
     shutil.copytree(original, place)
     words = mutate_bundle(place, random)

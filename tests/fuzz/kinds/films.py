@@ -1,4 +1,4 @@
-"""Films whose boxes and chunks are changed, and playlists, through `edge-run`, `edge classify` and as calibration data."""
+"""Films whose boxes and chunks are changed, and playlists, through `edge-run` and as calibration data."""
 
 import re
 import shutil

@@ -3,20 +3,27 @@
 import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import h5py
+import numpy as np
 
 from tests.fuzz.archives import bomb, member, mutate_zip, read_zip, write_zip
 from tests.fuzz.case import Attempt
 from tests.fuzz.mutate import (
     STRINGS,
     Change,
+    Pairs,
+    dump_message,
     dump_tree,
     mutate_bytes,
     mutate_message,
     mutate_text,
     mutate_tree,
+    parse_message,
     parse_tree,
 )
 from tests.fuzz.odd import SHARE, replace_by_odd
@@ -25,12 +32,23 @@ FORKED = False
 FORMS = {"three.keras": 28, "three.h5": 14, "two.keras": 10, "two.h5": 18, "two_saved": 18, "exported": 12}
 """Named after the files of `originals.KERAS`."""
 
-_SIZES = {"units": (10**9, 10**6, 0, -1), "filters": (10**9, 100_000, 0), "kernel_size": ([30_000, 30_000], [0, 0], [-1, 3]),
-          "strides": ([0, 0], [2**31, 2**31], [-1, -1]), "batch_shape": ([None, 2**20, 2**20, 3], [2**40], [], [None, -1, 0, 3]),
-          "batch_input_shape": ([None, 2**20, 2**20, 3], [2**40], [], [None, -1, 0, 3]), "depth_multiplier": (10**9, 0, -1),
-          "axis": (10**9, -10**9, [3, 3]), "scale": (1e308, float("nan"), "x"), "padding": ("causal", "\x1b[2J", 7),
-          "class_name": ("Lambda", "TFOpLambda", "Dense", "LSTM", "MultiHeadAttention", "InputLayer", "Functional", "None"),
-          "name": STRINGS, "activation": ("linear", "os.system", {}, 5), "dtype": ("float8", "complex64", "string", 5)}  # fmt: skip
+_SHAPES = ([None, 2**20, 2**20, 3], [2**40], [], [None, -1, 0, 3])
+_SIZES = {
+    "units": (10**9, 10**6, 0, -1),
+    "filters": (10**9, 100_000, 0),
+    "kernel_size": ([30_000, 30_000], [0, 0], [-1, 3]),
+    "strides": ([0, 0], [2**31, 2**31], [-1, -1]),
+    "batch_shape": _SHAPES,
+    "batch_input_shape": _SHAPES,
+    "depth_multiplier": (10**9, 0, -1),
+    "axis": (10**9, -(10**9), [3, 3]),
+    "scale": (1e308, float("nan"), "x"),
+    "padding": ("causal", "\x1b[2J", 7),
+    "class_name": ("Lambda", "TFOpLambda", "Dense", "LSTM", "MultiHeadAttention", "InputLayer", "Functional", "None"),
+    "name": STRINGS,
+    "activation": ("linear", "os.system", {}, 5),
+    "dtype": ("float8", "complex64", "string", 5),
+}
 """Values for keys of a configuration that decide how much memory a model takes, or what runs."""
 
 
@@ -80,8 +98,6 @@ def mutate_config(text: str | bytes, random: Random) -> Change:
 
 def _pairs(tree: Any) -> list[Any]:
     """Return all [key, value] of all objects inside."""
-    from tests.fuzz.mutate import Pairs
-
     found = []
     todo = [tree]
     while todo:
@@ -112,8 +128,6 @@ def _mutate_keras(data: bytes, random: Random) -> Change:
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
-    import zipfile
-
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return archive.read(name)
 
@@ -122,8 +136,6 @@ def mutate_h5(data: bytes, random: Random) -> Change:
     """Change bytes of an HDF5 file, its attributes, or its datasets."""
     if random.random() < 0.4:
         return mutate_bytes(data, random)
-    import h5py
-
     held = io.BytesIO(data)
     with h5py.File(held, "r+") as file:
         config = file.attrs.get("model_config")
@@ -138,17 +150,12 @@ def mutate_h5(data: bytes, random: Random) -> Change:
 
 def _set_attribute(group: Any, name: str, text: bytes) -> None:
     """Write a text; what is longer than an attribute may be stands in a string of variable length."""
-    import h5py
-
     del group.attrs[name]
     group.attrs.create(name, text.replace(b"\0", b""), dtype=h5py.string_dtype("utf-8"))
 
 
 def _mutate_group(file: Any, random: Random) -> str:
     """Change an attribute or a dataset anywhere in the file."""
-    import h5py
-    import numpy as np
-
     names: list[str] = []
     file.visit(names.append)
     datasets = [name for name in names if isinstance(file[name], h5py.Dataset)]
@@ -208,8 +215,6 @@ def _mutate_saved(path: Path, random: Random) -> str:
 
 def _mutate_notes(data: bytes, random: Random) -> Change:
     """Change the configuration in one node of Keras 2's notes."""
-    from tests.fuzz.mutate import dump_message, parse_message
-
     nodes = parse_message(data) or []
     places = []
     for number, (_, kind, value) in enumerate(nodes):

@@ -7,14 +7,14 @@ import zlib
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.archives import mutate_npz, npy, read_arrays, zeros
+from tests.fuzz.archives import mutate_npz, zeros
 from tests.fuzz.case import Attempt
-from tests.fuzz.mutate import STRINGS, Change, mutate_bytes, set_integer
+from tests.fuzz.mutate import Change, file_name, mutate_bytes, set_integer
 from tests.fuzz.odd import SHARE, replace_by_odd
 
 FORKED = True
-FORMS = {"run": 30, "folder": 20, "classify": 10, "examples": 20, "npz": 15, "npy": 5}
-"""One picture and `edge-run`; a folder and `edge-run`; `edge classify`; a folder, .npz and .npy to calibrate with."""
+FORMS = {"run": 30, "folder": 20, "classify": 10, "examples": 20, "npz": 20}
+"""One picture and `edge-run`; a folder and `edge-run`; `edge classify`; a folder and an .npz to calibrate with."""
 
 SUFFIXES = ("png", "png", "jpg", "jpg", "bmp", "webp", "tif", "tif", "ppm", "pgm")
 _BOMB_SIDE = 30_000
@@ -23,9 +23,9 @@ _SOF = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x0b-\x14]")
 
 def whole(form: str, originals: Path, folder: Path) -> Attempt:
     """Put whole pictures or arrays into a folder."""
-    if form in ("npz", "npy"):
-        path = folder / f"data.{form}"
-        shutil.copy(originals / "pictures" / f"whole.{form}", path)
+    if form == "npz":
+        path = folder / "data.npz"
+        shutil.copy(originals / "pictures" / "whole.npz", path)
         return _attempt(form, originals, path)
     place = folder if form == "run" else folder / "pictures"
     if form != "run":
@@ -38,9 +38,9 @@ def whole(form: str, originals: Path, folder: Path) -> Attempt:
 def mutated(form: str, originals: Path, folder: Path, random: Random) -> Attempt:
     """Change the arrays, or one of the pictures."""
     attempt = whole(form, originals, folder)
-    if form in ("npz", "npy"):
-        path = folder / f"data.{form}"
-        data, words = (mutate_npz if form == "npz" else _mutate_npy)(path.read_bytes(), random)
+    if form == "npz":
+        path = folder / "data.npz"
+        data, words = mutate_npz(path.read_bytes(), random)
     else:
         first = next(folder.rglob("one.png"))
         suffix = random.choice(SUFFIXES)
@@ -53,7 +53,7 @@ def mutated(form: str, originals: Path, folder: Path, random: Random) -> Attempt
         path.write_bytes(data)
     if form == "run":
         attempt = _attempt(form, originals, path)
-    elif path.suffix not in (".npz", ".npy") and random.random() < 0.06:
+    elif path.suffix != ".npz" and random.random() < 0.06:
         path, words = _rename(path, random), f"{words}, another name"
     return Attempt(attempt.form, attempt.entry, attempt.arguments, f"{path.suffix[1:]}: {words}")
 
@@ -70,28 +70,7 @@ def _attempt(form: str, originals: Path, path: Path) -> Attempt:
 
 def _rename(path: Path, random: Random) -> Path:
     """Give a picture a name that no person would."""
-    name = random.choice(STRINGS).replace("/", "_").replace("\0", "_")
-    new = path.with_name(f"{name}{path.suffix}".encode("utf-8", "replace")[:200].decode("utf-8", "ignore"))
-    if not new.name.endswith(path.suffix):
-        new = new.with_name(f"{new.name[:40]}{path.suffix}")
-    return path.rename(new)
-
-
-def _mutate_npy(data: bytes, random: Random) -> Change:
-    arrays = read_arrays_of_npy(data)
-    if random.random() < 0.5:
-        return mutate_bytes(data, random)
-    shape = random.choice(((10**9, 4), (-1,), (2**62,), (0,)))
-    return npy(arrays, shape=shape), f"header says {shape}"
-
-
-def read_arrays_of_npy(data: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """Read a whole .npy file."""
-    from io import BytesIO
-
-    import numpy as np
-
-    return np.load(BytesIO(data), allow_pickle=False)
+    return path.rename(path.with_name(f"{file_name(random)}{path.suffix}"))
 
 
 def mutate_picture(data: bytes, suffix: str, random: Random) -> Change:
