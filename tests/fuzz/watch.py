@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.fuzz.case import Attempt, Outcome
 from tests.fuzz.oracle import KILL_SECONDS, MEMORY_MB
 from tests.fuzz.worker import ROOT
+
+COMMAND = (sys.executable, "-m", "tests.fuzz.worker")
 
 _LOOK_S = 0.02
 _START_S = 120.0
@@ -26,14 +28,16 @@ _LINE_BYTES = 1_000_000
 class Worker:
     """One worker process, its home, its place for temporary files, and the folder of the case in hand."""
 
-    def __init__(self, place: Path, forked: bool) -> None:
-        """Start it.
+    def __init__(self, place: Path, forked: bool, command: Sequence[str] = COMMAND) -> None:
+        """Make its folders; it is started by its first case.
 
         Args:
             place: a folder of its own.
             forked: see `tests.fuzz.case.Kind`.
+            command: that runs a worker.
         """
         self.forked = forked
+        self._command = command
         self.case = place / "case"
         self._place = place
         self._home, self._temporary = place / "home", place / "tmp"
@@ -115,7 +119,7 @@ class Worker:
         }
         log = (self._place / "log").open("w")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             cwd=ROOT, env=environment, text=True, start_new_session=True,
         )  # fmt: skip
         log.close()

@@ -1,5 +1,6 @@
 """Pictures of every format, as sources and as calibration data; arrays as calibration data."""
 
+import os
 import re
 import shutil
 import struct
@@ -53,7 +54,7 @@ def mutated(form: str, originals: Path, folder: Path, random: Random) -> Attempt
         path.write_bytes(data)
     if form == "run":
         attempt = _attempt(form, originals, path)
-    elif path.suffix != ".npz" and random.random() < 0.06:
+    elif path.suffix != ".npz" and random.random() < 0.06 and os.path.lexists(path):
         path, words = _rename(path, random), f"{words}, another name"
     return Attempt(attempt.form, attempt.entry, attempt.arguments, f"{path.suffix[1:]}: {words}")
 
