@@ -51,8 +51,7 @@ def unpack(data: bytes, kinds: Any) -> Any:
 def misbehaved(want: str, got: str) -> ConversionError:
     """Return the error for an answer that no job of ours gives."""
     return ConversionError(
-        f"a job's answer: want {want}, got {got}; the model file made the converter misbehave, so do not "
-        "use it"
+        f"a job's answer: want {want}, got {got}; the model file made the converter misbehave, so do not use it"
     )
 
 
