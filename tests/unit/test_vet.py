@@ -32,6 +32,8 @@ HONEST: dict[str, Any] = {
     "a shape": {"class_name": "TensorShape", "items": [None, 3]},
     "a type": {"class_name": "TypeSpec", "type_spec": "tf.TensorSpec", "serialized": []},
     "a loss of a nested model": layer("Functional", compile_config={"loss": "mse", "metrics": ["accuracy"]}),
+    "a layer by its place": layer("Functional", "keras.src.engine.functional"),
+    "an activation by its place": layer("Dense", activation=function("relu", "tf_keras.src.activations")),
     "a policy": layer("Dense", dtype=layer("DTypePolicy", "keras")),
 }
 
@@ -47,6 +49,12 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "eval": (layer("Lambda", function=function("eval")), "the function builtins.eval"),
     "a builtin that Keras has too": (layer("Lambda", function=function("abs")), "the function builtins.abs"),
     "a download": (layer("Lambda", function=function("get_file", "keras.utils")), "the function keras.utils.get_file"),
+    "a copy of files": (
+        layer("Lambda", function=function("copy", "keras.src.utils.file_utils")),
+        "the function keras.src.utils.file_utils.copy",
+    ),
+    "a layer's name in another part": (layer("Model", "keras.src.utils"), "the class keras.src.utils.Model"),
+    "an activation elsewhere": (layer("Dense", activation=function("relu", "keras.utils")), "keras.utils.relu"),
     "a class of another module": (layer("Popen", "subprocess"), "the class subprocess.Popen"),
     "a layer's name elsewhere": (layer("Dense", "os"), "the class os.Dense"),
     "a lookalike module": (layer("Dense", "kerasx.layers"), "the class kerasx.layers.Dense"),
@@ -100,8 +108,9 @@ def test_somebodys_own_classes_and_functions_can_be_given() -> None:
         {**layer("Mish", "mine.layers"), "registered_name": "mine>Mish"},
         layer("Dense", activation=function("cube")),
         layer("Dense", None, activation="cube"),
+        layer("mine>Mish", None, activation="mine>cube"),
     ]
-    assert [concern.own for concern in vet_config(config)] == ["Mish", "cube", "cube"]
+    assert [concern.own for concern in vet_config(config)] == ["Mish", "cube", "cube", "Mish", "cube"]
     assert vet_config(config, frozenset(("Mish", "cube"))) == []
 
 
