@@ -98,6 +98,7 @@ class Watch:
         (folder / "victim").mkdir(parents=True)
         (folder / "victim" / "kept").write_text("nobody removes this\n")
         (folder / "secret").write_text("swordfish\nopen sesame\n")
+        (folder / "secret.index").write_text("where TensorFlow looks for a checkpoint called secret\n")
         listener = socket.create_server(("127.0.0.1", 0), backlog=8)
         listener.setblocking(False)
         self._sockets.append(listener)
@@ -145,7 +146,7 @@ class Watch:
         """Lay the bait of one file again, as if nothing had happened."""
         folder = self.baits[name].folder
         for left in folder.iterdir():
-            if left.name not in ("victim", "secret"):
+            if left.name not in ("victim", "secret", "secret.index"):
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         self._drain()
         self._seen[name].clear()
