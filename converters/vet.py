@@ -145,9 +145,10 @@ def _class_concerns(node: dict[str, Any], where: str, given: frozenset[str]) -> 
     elif name == "function":
         yield from _function_concerns(node, where, given)
     elif name == "__typespec__":
-        module = str(node.get("module"))
-        if node.get("spec_name") not in _TYPE_SPECS or not module.startswith("tensorflow.python."):
-            yield Concern(f"the type {module}.{node.get('spec_name')}", where)
+        module, spec = str(node.get("module")), str(node.get("spec_name"))
+        plain = module.startswith("tensorflow.python.framework.") and node.get("registered_name") is None
+        if spec not in _TYPE_SPECS or not plain:
+            yield Concern(f"the type {module}.{spec}", where)
     elif name == "TypeSpec":
         if str(node.get("type_spec")).removeprefix("tf.") not in _TYPE_SPECS:
             yield Concern(f"the type {node.get('type_spec')}", where)
@@ -185,6 +186,10 @@ def _function_concerns(node: dict[str, Any], where: str, given: frozenset[str]) 
         yield Concern(STORED_CODE, where)
         return
     room = _room(module)
+    registered = node.get("registered_name")
+    if registered not in (None, name, "function") and ">" not in str(registered):
+        yield Concern(f"the function {module}.{registered}", where)
+        return
     short = name in _SHORT_FUNCTIONS and (module == "builtins" or room in _FUNCTION_ROOMS)
     if not (name in given or short or (name in FUNCTIONS and room == _OPS_ROOM)):
         yield _unknown("function", module, name, where)

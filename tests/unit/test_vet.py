@@ -134,3 +134,23 @@ def test_nothing_that_reads_writes_or_fetches_is_on_a_list() -> None:
     for name in ("get_file", "load_model", "load_img", "deserialize", "TFSMLayer", "StringLookup", "Lambda"):
         assert name not in LAYERS | FUNCTIONS | ACTIVATIONS
     assert not [name for name in TF_SYMBOLS if name.startswith(("io.", "data.", "train.", "summary.", "raw_ops."))]
+
+
+def test_values_that_are_no_names_are_concerns_and_no_crash() -> None:
+    for odd in ([], {}, 7, True, ["TensorSpec"]):
+        for key in ("class_name", "spec_name", "type_spec", "module", "registered_name", "config"):
+            for node in (layer("Dense"), function("relu"), {**layer("__typespec__", "tensorflow.python.framework.x")}):
+                vet_config({**node, "spec_name": "TensorSpec", key: odd})
+        vet_config(layer("Lambda", function=odd, mask=odd, output_shape=odd))
+        vet_config(layer("TFOpLambda", function=odd))
+        vet_config(layer("TensorFlowOpLayer", node_def=odd))
+        vet_config(layer("Dense", activation=odd, metrics=odd))
+
+
+def test_another_registered_name_is_another_function() -> None:
+    node = {**function("relu", "keras.src.utils.data_utils"), "registered_name": "get_file"}
+    assert vet_config(node)[0].what == "the function keras.src.utils.data_utils.get_file"
+    spec = {"class_name": "__typespec__", "module": "tensorflow.python.framework.x", "spec_name": "TensorSpec"}
+    assert vet_config({**spec, "config": [], "registered_name": None}) == []
+    assert vet_config({**spec, "config": [], "registered_name": "TFOpLambda"}) != []
+    assert vet_config({**spec, "module": "tensorflow.python.keras.layers", "config": []}) != []
