@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from tests.hostile.case import Case
 ROOT = Path(__file__).parents[2]
 _ALWAYS = re.compile(r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless")
 """What libraries and the forkserver write whatever is opened."""
+HONEST_FILE = "honest"
+"""The bait that lies beside files which are not hostile."""
 _SHOWN = 250
 _ANYWHERE = "anywhere"
 """The bait of whoever fetches from an address that is none of ours: a proxy that answers nothing."""
@@ -47,9 +50,10 @@ class Range:
         self._private = [folder / "home", folder / "tmp", folder / "cwd"]
         for made in (self.files, *self._private):
             made.mkdir(parents=True)
-        self.watch = Watch(folder / "bait", [*names, _ANYWHERE])
+        self.watch = Watch(folder / "bait", [*names, HONEST_FILE, _ANYWHERE])
         proxy = f"http://{self.watch.baits[_ANYWHERE].address}"
         home, temporary, working = self._private
+        self._installed = home / "edge-run"
         kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "LD_LIBRARY_PATH")}
         environment = {
             **kept, "HOME": str(home), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(home),
@@ -72,6 +76,7 @@ class Range:
         """Have a file opened."""
         for name in (case.name, _ANYWHERE):
             self.watch.renew(name)
+        shutil.rmtree(self._installed, ignore_errors=True)
         before = self._tree(case)
         task = {"how": how, "kind": case.kind, "proof": case.proof, "path": str(path), "seconds": seconds}
         assert self._runner.stdin is not None
@@ -80,7 +85,10 @@ class Range:
         self._runner.stdin.flush()
         answer: dict[str, Any] = json.loads(self._runner.stdout.readline() or '{"end": "ended", "type": "", "text": ""}')
         did = self.watch.seen(case.name) | self.watch.seen(_ANYWHERE)
-        did |= {f"left {name}" for name in self._tree(case) - before}
+        new = self._tree(case) - before
+        if how != "job":  # without a fence, what lies in TMPDIR is nobody's to remove
+            new = {name for name in new if "/tmp/" not in name.removeprefix(str(self.files.parent))}
+        did |= {f"left {name}" for name in new if not name.startswith(str(self._installed))}
         return Outcome(answer["end"], answer["type"], answer["text"], frozenset(did))
 
     def _tree(self, case: Case) -> set[str]:
