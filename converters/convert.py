@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 from converters.assets import source_path
 from converters.attempt import Outcome, attempt
 from converters.evidence import write_evidence
-from converters.job import DEFAULT_LIMITS, Limits, run_limited
+from converters.job import DEFAULT_LIMITS, Limits, run_limited, walled
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
 from converters.plots import shorten
@@ -146,6 +147,8 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
     if not todo:
         return 0
     with staging(Path(tempfile.gettempdir())) as bench:
+        # Jobs leave their files there, and write nowhere else.
+        how = changed(how, limits=changed(how.limits, writable=(bench,), walls=walled(origin)))
         workshop = _study(recipe, origin, base, foundation, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
     whole = not how.variants and not how.runtimes and any(record.status == "written" for record in made)

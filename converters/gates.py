@@ -213,7 +213,7 @@ def _check_onnx(
     model: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], target: Target | None
 ) -> FileFacts:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         loaded = onnx.load_from_string(model)

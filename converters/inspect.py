@@ -58,7 +58,7 @@ def _file_lines(file: ModelFile) -> list[str]:
         f"model: {file.path.name}: {file.format}; not opened",
         f"layers: {counted or 'not known: the file keeps the graph alone'}",
         f"augmentation: {augmenting or 'none'}",
-        f"Lambda with code in the file: {', '.join(file.code_layers) or 'none'}",
+        f"would run code: {', '.join(dict.fromkeys(c.what for c in file.concerns() if not c.own)) or 'nothing'}",
         f"custom: {', '.join(sorted(file.own_classes)) or 'none'}",
     ]
 

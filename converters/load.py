@@ -11,8 +11,11 @@ import importlib
 import importlib.util
 import os
 import re
+import struct
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +26,15 @@ from numpy.typing import NDArray
 
 from converters.modelfile import ConversionError as ConversionError
 from converters.modelfile import Library, ModelFile, read_model_file
+from converters.order import waiting_layers
+from converters.vet import Concern
 from edge.errors import ConfigError
 
 Tensor = NDArray[Any]
 
 _TF_KERAS = "pip install --no-deps 'tf_keras==2.21.*'"
 _SHOWN = 300
+_NAMED = 3
 _MISSING = re.compile(
     r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function|object|loss function|metric function|"
     r"initializer|regularizer|constraint|interpolation)):? '?\"?([\w>.]+)"
@@ -44,7 +50,7 @@ class Origin:
         model: path of a file or SavedModel folder, or `package.module:function`.
         arguments: of the function; "none" stands for None, which TOML lacks.
         imports: Python files that define the model's own layers.
-        trust: True to run code that is stored in the file (Lambda layers).
+        trust: True to run whatever the file names: code stored in it, functions, operators that write.
     """
 
     model: str
@@ -121,9 +127,19 @@ def load_model(origin: Origin) -> Loaded:
     _use_tensorflow()
     if origin.is_function:
         return _build(origin)
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
     file = read_model_file(Path(origin.model))
-    refuse_code(file, origin.trust)
+    if waiting := waiting_layers(file.config):
+        raise ConversionError(
+            f"{origin.model}: want layers that can be built one after the other, got {', '.join(waiting[:_NAMED])}, "
+            "which wait for one another; save the model again"
+        )
+    if not origin.imports:  # what they define is not known yet
+        refuse_untrusted(file, origin)
     if file.library == "tensorflow":
+        refuse_untrusted(file, origin)
         return Loaded(_open_signature(file.path), origin, file.format, "tensorflow", "", _SIGNATURE_NOTES)
     order: tuple[Library, ...] = ("keras",) if file.library == "keras" else ("tf_keras", "keras")
     if file.library == "keras" and file.container != "savedmodel":
@@ -134,7 +150,7 @@ def load_model(origin: Origin) -> Loaded:
     for library in order:
         try:
             model = _open(library, file, origin)
-        except _FAILURES as error:
+        except (*_FAILURES, tf.errors.OpError, DecodeError) as error:
             failures.append(_why(error, file, origin, library))
             continue
         notes = () if not failures else (f"{order[0]} could not open it ({failures[0]}), {library} could",)
@@ -144,19 +160,43 @@ def load_model(origin: Origin) -> Loaded:
 
 
 _SIGNATURE_NOTES = ("no Keras notes in it: its 'serving_default' is converted as it was exported",)
-_FAILURES = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, RuntimeError, NotImplementedError,
-             IndexError, AssertionError, NameError)  # fmt: skip
+_FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, ImportError, LookupError, MemoryError),
+    *(NameError, OSError, RuntimeError, StopIteration, SyntaxError, TypeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 """What the two libraries raise for a file they cannot open. A Lambda or a layer of somebody's own may raise any."""
 
 
-def refuse_code(file: ModelFile, trust: bool) -> None:
-    """Raise ConversionError if a file holds Python code and is not trusted."""
-    if file.code_layers and not trust:
-        names = ", ".join(f"'{name}'" for name in file.code_layers)
+def refuse_untrusted(file: ModelFile, origin: Origin, given: frozenset[str] = frozenset()) -> None:
+    """Raise ConversionError if a file that is not trusted names anything that is on no list.
+
+    Args:
+        file: what is in it.
+        origin: says whether it is trusted.
+        given: classes and functions that were defined with --import.
+    """
+    if origin.trust:
+        return
+    concerns = file.concerns(given)
+    running = [concern for concern in concerns if not concern.own]
+    if running:
         raise ConversionError(
-            f"{file.path}: want no code in the file, got a Lambda in layer {names}; it would run on this machine: "
-            "give --trust if you know who made it"
+            f"{file.path}: want nothing in the file but what is known to compute numbers, got {_listed(running)}; it "
+            "would run on this machine: give --trust if you know who made the file"
         )
+    if concerns:
+        names = ", ".join(dict.fromkeys(f"'{concern.own}'" for concern in concerns))
+        raise ConversionError(
+            f"{file.path}: want the definition of {names}, got none; give --import FILE.py that defines it"
+        )
+
+
+def _listed(concerns: list[Concern]) -> str:
+    """Name the first concerns, each with the layer that holds it."""
+    words = [f"{concern.what} in '{concern.where}'" if concern.where else concern.what for concern in concerns[:_NAMED]]
+    more = len(concerns) - len(words)
+    return ", ".join(words) + (f" and {more} more" if more else "")
 
 
 def origin_sha256(origin: Origin) -> str:
@@ -333,6 +373,7 @@ def _open(library: Library, file: ModelFile, origin: Origin) -> Any:
     else:
         opener = importlib.import_module("keras")
     objects = run_imports(origin.imports)
+    refuse_untrusted(file, origin, frozenset(objects))
     objects.update({full: objects[name] for name, full in file.own_classes.items() if name in objects})
     arguments: dict[str, Any] = {"custom_objects": objects, "compile": False}
     if file.container == "zip" or library == "keras":
@@ -381,16 +422,16 @@ def _why(error: BaseException, file: ModelFile, origin: Origin, library: Library
 def _open_signature(path: Path) -> SavedSignature:
     """Open a SavedModel by TensorFlow alone."""
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     try:
         module = tf.saved_model.load(str(path))
-        signature = module.signatures["serving_default"]
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise ConversionError(f"{path}: want a whole SavedModel, got '{str(error)[:_SHOWN]}'; save it again") from error
-    except (KeyError, AttributeError) as error:
-        raise ConversionError(
-            f"{path}: want a signature 'serving_default', got none; save it with model.export"
-        ) from error
+        signature = getattr(module, "signatures", {}).get("serving_default")
+    except (*_FAILURES, tf.errors.OpError, DecodeError) as error:
+        message = " ".join(str(error).split())[:_SHOWN]
+        raise ConversionError(f"{path}: want a whole SavedModel, got '{message}'; save it again") from error
+    if signature is None:
+        raise ConversionError(f"{path}: want a signature 'serving_default', got none; save it with model.export")
     inputs = [
         tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.structured_input_signature[1].items()
     ]

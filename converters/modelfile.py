@@ -1,17 +1,22 @@
 """What a model's file says of itself: format, the Keras that wrote it, its layers. Nothing of the file is run.
 
-Opening a Keras file runs code: a Lambda layer is stored as Python bytecode, and Keras 2 executes it without asking.
-So the architecture is read first, as the JSON it is.
+Opening a Keras file can run code, and a small file can declare a large model. So the architecture is read first, as
+the JSON it is, and the sizes of its parts from their headers, see `edge.limits`.
 """
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from converters.hdf5 import check_hdf5
+from converters.vet import Concern, vet_config
+from converters.vet_graph import vet_graph
 from edge.errors import ConfigError, EdgeError
+from edge.limits import LimitError, open_file, open_zip, read_file
 
 Library = Literal["keras", "tf_keras", "tensorflow"]
 """What opens a model: Keras 3, Keras 2, or TensorFlow alone, for a SavedModel that Keras left no notes in."""
@@ -19,6 +24,7 @@ Container = Literal["zip", "hdf5", "savedmodel"]
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
+_CHUNKED = "saved_model.cpb"
 _KERAS_NODES = "keras_metadata.pb"
 _NODE, _METADATA = 1, 5
 """Fields of `SavedMetadata` and `SavedObject` in Keras 2's saved_metadata.proto: a list of nodes, and a node's JSON."""
@@ -42,6 +48,8 @@ class ModelFile:
         library: the library that wrote it, and that should open it.
         version: of that library, "" where the file does not say.
         config: the architecture, nested dicts and lists; None where the file holds none.
+        notes: what Keras 2 noted of each layer of a SavedModel; the root's note can leave out what the others hold.
+        graph_concerns: operators of a SavedModel's graph that are not on the list.
     """
 
     path: Path
@@ -49,6 +57,8 @@ class ModelFile:
     library: Library
     version: str
     config: Any = None
+    notes: tuple[Any, ...] = ()
+    graph_concerns: tuple[Concern, ...] = ()
 
     @property
     def format(self) -> str:
@@ -57,10 +67,16 @@ class ModelFile:
         who = {"keras": "Keras 3 ", "tf_keras": "Keras 2 ", "tensorflow": ""}[self.library]
         return f"{who}{kind}" + (f", written by Keras {self.version}" if self.version else "")
 
-    @property
-    def code_layers(self) -> list[str]:
-        """Names of the layers whose code is stored in the file."""
-        return sorted({layer["config"].get("name", "?") for layer in self._dicts() if _holds_code(layer)})
+    def concerns(self, given: frozenset[str] = frozenset()) -> list[Concern]:
+        """List what the file would run that is on no list, each once.
+
+        Args:
+            given: classes and functions that the person has defined with --import.
+        """
+        named = vet_config([self.config, *self.notes], given)
+        if self.container == "savedmodel":  # what Keras does not know is made of the file's own graph
+            named = [concern for concern in named if not concern.own]
+        return list(dict.fromkeys([*named, *self.graph_concerns]))
 
     @property
     def own_classes(self) -> dict[str, str]:
@@ -106,10 +122,12 @@ def read_model_file(path: Path) -> ModelFile:
     if path.is_dir():
         return _read_saved_model(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(16)
     except OSError as error:
         raise ConfigError(f"{path}: want a model file, got '{error.strerror}'; check the path") from error
+    except LimitError as error:
+        raise ConfigError(f"{path}: {error}; check the path") from error
     if not head:
         raise ConversionError(f"{path}: want a Keras model, got an empty file; save or copy it again")
     if head.startswith(b"PK"):
@@ -131,19 +149,25 @@ def _stranger(path: Path, head: bytes) -> str:
 
 def _read_zip(path: Path) -> ModelFile:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, open_zip(file) as archive:
             damaged = archive.testzip()
             if damaged is not None:
                 raise ConversionError(f"{path}: want a whole file, got damage in its '{damaged}'; copy it again")
-            metadata = json.loads(archive.read("metadata.json"))
-            config = json.loads(archive.read("config.json"))
+            metadata = _parse(archive.read("metadata.json"))
+            config = _parse(archive.read("config.json"))
+            for member in archive.infolist():
+                if member.filename.endswith(".h5"):
+                    with archive.open(member) as weights:
+                        check_hdf5(weights, member.file_size)
     except KeyError as error:
         raise ConversionError(
             f"{path}: want a .keras file, got a zip without metadata.json and config.json; save it with model.save"
         ) from error
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise ConversionError(f"{path}: want a whole .keras file, got '{error}'; save or copy it again") from error
-    version = str(metadata.get("keras_version", ""))
+    if not isinstance(metadata, dict):
+        raise ConversionError(f"{path}: want a version in metadata.json, got something else; save the model again")
+    version = _text(metadata.get("keras_version", ""))
     return ModelFile(path, "zip", _library(version), version, _architecture(config))
 
 
@@ -151,9 +175,11 @@ def _read_hdf5(path: Path) -> ModelFile:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
-            stored, version = file.attrs.get("model_config"), _text(file.attrs.get("keras_version", ""))
-    except OSError as error:
+        with open_file(path) as stream:
+            check_hdf5(stream, path.stat().st_size)
+            with h5py.File(stream, "r") as file:
+                stored, version = file.attrs.get("model_config"), _text(file.attrs.get("keras_version", ""))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ConversionError(f"{path}: want a whole HDF5 file, got '{error}'; save or copy it again") from error
     if stored is None:
         raise ConversionError(
@@ -161,7 +187,7 @@ def _read_hdf5(path: Path) -> ModelFile:
             "builds the model and loads them"
         )
     try:
-        config = json.loads(_text(stored))
+        config = _parse(_text(stored))
     except ValueError as error:
         raise ConversionError(
             f"{path}: want an architecture in the file, got damaged text; save or copy it again"
@@ -169,40 +195,86 @@ def _read_hdf5(path: Path) -> ModelFile:
     return ModelFile(path, "hdf5", _library(version or "2"), version, _architecture(config))
 
 
+def _parse(text: str | bytes) -> Any:
+    """Read JSON as Keras will read it, the last of equal keys included.
+
+    Raises:
+        ValueError: it is no JSON, or nests too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("JSON that nests too deeply") from error
+
+
 def _read_saved_model(path: Path) -> ModelFile:
-    graph = next((path / name for name in _SAVED_MODEL if (path / name).is_file()), None)
-    if graph is None:
+    found = [name for name in _SAVED_MODEL if (path / name).exists()]
+    if not found:
         raise ConversionError(
             f"{path}: want a SavedModel, got a folder without saved_model.pb; give that folder, or a file"
         )
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    if len(found) > 1 or (path / _CHUNKED).exists():
+        raise ConversionError(
+            f"{path}: want one saved_model.pb, got several descriptions of a model beside each other; save it again"
+        )
+    from google.protobuf.message import DecodeError
 
     try:
-        nodes = list(_keras_nodes(path, graph))
-    except (DecodeError, ValueError) as error:
+        saved_model, size = _read_graph(path / found[0])
+        if not saved_model.meta_graphs:
+            raise ValueError("no graph in it")
+        nodes = list(_keras_nodes(path, saved_model))
+        concerns = vet_graph(saved_model, size)
+    except OSError as error:
+        raise ConversionError(f"{path}: want a readable SavedModel, got '{error.strerror}'; copy it again") from error
+    except (DecodeError, ValueError, RecursionError) as error:
         raise ConversionError(f"{path}: want a whole SavedModel, got '{error}'; save or copy it again") from error
     if not nodes:
-        return ModelFile(path, "savedmodel", "tensorflow", "")
+        return ModelFile(path, "savedmodel", "tensorflow", "", graph_concerns=tuple(concerns))
     root = nodes[0]
     whole = isinstance(root.get("config"), dict) and "layers" in root["config"]
-    return ModelFile(path, "savedmodel", "tf_keras", str(root.get("keras_version", "")), root if whole else nodes)
+    config, version = root if whole else nodes, _text(root.get("keras_version", ""))
+    return ModelFile(path, "savedmodel", "tf_keras", version, config, tuple(nodes), tuple(concerns))
 
 
-def _keras_nodes(path: Path, graph: Path) -> Iterator[dict[str, Any]]:
+def _read_graph(path: Path) -> tuple[Any, int]:
+    """Return a `SavedModel` message and the size of its file."""
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    content = read_file(path)
+    if path.suffix == ".pb":
+        return SavedModel.FromString(content), len(content)
+    try:
+        return text_format.Parse(content.decode("utf-8"), SavedModel()), len(content)
+    except text_format.ParseError as error:
+        raise ValueError(str(error)) from error
+
+
+def _keras_nodes(path: Path, saved_model: Any) -> Iterator[dict[str, Any]]:
     """Yield what Keras 2 noted of the model, then of each layer; TensorFlow up to 2.4 kept the notes in the graph."""
     notes = path / _KERAS_NODES
-    if notes.is_file():
-        for number, node in _wire(notes.read_bytes()):
+    if notes.exists():
+        for number, node in _wire(read_file(notes)):
             if number == _NODE and isinstance(node, bytes):
-                metadata = next((value for field, value in _wire(node) if field == _METADATA), b"{}")
-                yield json.loads(metadata if isinstance(metadata, bytes) else b"{}")
-        return
-    if graph.suffix == ".pb" and b"_tf_keras_" in (content := graph.read_bytes()):
-        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-        for node in SavedModel.FromString(content).meta_graphs[0].object_graph_def.nodes:
+                metadata = [value for field, value in _wire(node) if field == _METADATA]
+                yield _note(metadata[-1] if metadata else b"{}")
+    for meta_graph in saved_model.meta_graphs:
+        for node in meta_graph.object_graph_def.nodes:
             if node.user_object.identifier.startswith("_tf_keras_") and node.user_object.metadata:
-                yield json.loads(node.user_object.metadata)
+                yield _note(node.user_object.metadata)
+
+
+def _note(metadata: Any) -> dict[str, Any]:
+    """Return a node of Keras' notes without what training needed.
+
+    Raises:
+        ValueError: it is no dictionary in JSON.
+    """
+    node = _parse(metadata)
+    if not isinstance(node, dict):
+        raise ValueError("a note of Keras that is no dictionary")
+    return {key: value for key, value in node.items() if key != "training_config"}
 
 
 def _wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -263,15 +335,3 @@ def _class_dicts(part: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(part, list):
         for value in part:
             yield from _class_dicts(value)
-
-
-def _holds_code(layer: dict[str, Any]) -> bool:
-    """Tell whether a layer is a Lambda whose function is stored as bytecode, and not by its name."""
-    config = layer["config"]
-    if layer["class_name"] != "Lambda" or not isinstance(config, dict):
-        return False
-    stored = [config.get(key) for key in ("function", "output_shape", "mask")]
-    kinds = [config.get(f"{key}_type") for key in ("function", "output_shape", "mask")]
-    return "lambda" in kinds or any(
-        isinstance(part, dict) and part.get("class_name") in ("__lambda__", "function_bytecode") for part in stored
-    )

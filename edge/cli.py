@@ -17,6 +17,7 @@ from edge.budget import Budget
 from edge.bundle import read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
+from edge.flags import Parser
 from edge.folders import bundle_for, named_bundle
 from edge.interrupt import stop_on_signal
 from edge.loop import run
@@ -77,7 +78,7 @@ def _run_parser() -> argparse.ArgumentParser:
     def formatter(prog: str) -> argparse.HelpFormatter:
         return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=100)
 
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         "edge-run",
         usage=_USAGE,
         description="Detect, embed and match what a camera sees, every frame, inside a latency budget.",

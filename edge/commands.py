@@ -19,6 +19,7 @@ from edge.backends import BACKENDS, runtime_installed
 from edge.bundle import Task, find_bundles, install_bundle, peek_bundle, read_manifest, unreadable_bundles
 from edge.bundle_profile import check_writable, profile_bundle, profile_path, table, thread_counts, write_profile
 from edge.errors import BundleError, ConfigError, EdgeError
+from edge.flags import Parser
 from edge.folders import BUILD_FOLDER, bundle_for, data_folder, named_bundle, remove_named
 from edge.machine import describe
 from edge.trial import try_bundle
@@ -32,7 +33,7 @@ _TAKEN_BY: dict[Task, str] = {
 
 
 def _edge_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         "edge", description="Ask a model, look after bundles, and tell what this machine has."
     )
     parser.add_argument("--version", action="version", version=f"edge-run {__version__}")

@@ -212,7 +212,8 @@ def _replacing(folder: Path) -> Iterator[Path]:
     """Hold the room of one folder, empty but for its lock; undo on an error, and leave nothing behind."""
     room = _room_of(folder)
     while True:
-        room.mkdir(exist_ok=True)
+        with suppress(FileExistsError):  # with exist_ok, pathlib looks a second time, when it may be gone again
+            room.mkdir()
         if _is_foreign(room):
             raise PermissionError(errno.EPERM, "want a name that no other user has taken", str(room))
         lock = _claim(room, wait=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import BundleError
+from edge.limits import read_file
 
 Array = NDArray[np.float32] | NDArray[np.int32]
 
@@ -28,7 +29,7 @@ def read_tfjs(topology: Path) -> dict[str, Array]:
         BundleError: a file is missing, is no such model, or has more or fewer bytes than it lists.
     """
     try:
-        groups = json.loads(topology.read_bytes())["weightsManifest"]
+        groups = json.loads(read_file(topology))["weightsManifest"]
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(
             f"{topology.name}: want a TensorFlow.js graph model, got {error!r}; fetch it again"
@@ -39,7 +40,7 @@ def read_tfjs(topology: Path) -> dict[str, Array]:
         missing = [path.name for path in names if not path.is_file()]
         if missing:
             raise BundleError(f"{topology.name}: want {missing[0]} beside it, got no such file; fetch it again")
-        data = b"".join(path.read_bytes() for path in names)
+        data = b"".join(read_file(path) for path in names)
         arrays.update(_unpack(topology.name, data, group["weights"]))
     return arrays
 

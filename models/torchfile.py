@@ -1,12 +1,14 @@
 """Read a torch state dictionary without torch.
 
 Files that `torch.save` wrote before version 1.6 are five pickles (a magic number, the protocol, facts about the
-machine, the dictionary, the keys of its storages) followed by the numbers of each storage. Pickles can run code,
-so only the few names that a state dictionary needs are let through.
+machine, the dictionary, the keys of its storages) followed by the numbers of each storage. Pickles can run code and
+claim any amount of memory, so each is first read as data: only the opcodes and the few names that a state dictionary
+needs are let through.
 """
 
 import io
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import BundleError
+from edge.limits import read_file
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 """First pickle of such a file; torch/serialization.py, `MAGIC_NUMBER`."""
 
 _STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 """Kinds of storage a state dictionary of a float network holds -> number format."""
+
+_OPCODES = frozenset(
+    (
+        *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
+        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING"),
+        *("EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE"),
+        *("TUPLE1", "TUPLE2", "TUPLE3", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+    )
+)
+"""What protocol 2 of pickle writes for a state dictionary."""
+
+_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError)
 
 
 def read_state_dict(path: Path) -> "OrderedDict[str, NDArray[Any]]":
@@ -38,11 +53,11 @@ def read_state_dict(path: Path) -> "OrderedDict[str, NDArray[Any]]":
             dictionary has no use for.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         return _read(io.BytesIO(data), len(data))
     except OSError as error:
         raise BundleError(f"{path.name}: want a readable file, got {error.strerror}; fetch it again") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except _DAMAGE as error:
         raise BundleError(
             f"{path.name}: want a torch state dictionary in the format before 1.6, got {error}; fetch it again"
         ) from error
@@ -110,6 +125,7 @@ def _read(file: io.BytesIO, size: int) -> "OrderedDict[str, NDArray[Any]]":
     storages: dict[str, _Storage] = {}
 
     def load() -> Any:
+        _check_opcodes(file)
         return _Unpickler(file, storages).load()
 
     if load() != _MAGIC:
@@ -125,6 +141,22 @@ def _read(file: io.BytesIO, size: int) -> "OrderedDict[str, NDArray[Any]]":
             _refuse(f"a storage of {count} numbers where {storage.count} belong")
         storage.values = np.frombuffer(file.read(wanted), storage.dtype)
     return OrderedDict((name, view.array()) for name, view in views.items())
+
+
+def _check_opcodes(file: io.BytesIO) -> None:
+    """Look through the next pickle without running it, and go back to its start.
+
+    Raises:
+        UnpicklingError: an opcode that a state dictionary does not need, or a number under which something is to be
+            remembered that is larger than what came so far: Python would make room for all numbers below it.
+    """
+    start = file.tell()
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if opcode.name not in _OPCODES:
+            raise pickle.UnpicklingError(f"a pickle with the opcode {opcode.name}")
+        if opcode.name.endswith("BINPUT") and isinstance(argument, int) and argument > number:
+            raise pickle.UnpicklingError(f"a pickle that remembers something as number {argument}")
+    file.seek(start)
 
 
 def _refuse(why: str) -> NoReturn:

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.sources.camera import Camera
 from edge.sources.live import LiveSource
 from edge.sources.picamera import PiCamera
@@ -37,6 +38,8 @@ def open_source(uri: str, *, pace: bool = False) -> Source:
         SourceError: it is not there, cannot be read, or gives no first frame.
         ConfigError: not a URI that is known here.
     """
+    if "\0" in uri:
+        raise ConfigError(f"source {hide_password(uri)}: want an address or a path, got one with a zero byte; mend it")
     if uri.split("?")[0].isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/")):
         return LiveSource(Camera(uri))
     if uri.startswith("picamera:"):
@@ -44,9 +47,10 @@ def open_source(uri: str, *, pace: bool = False) -> Source:
     if uri.lower().startswith(STREAM_SCHEMES):
         stop = threading.Event()
         return LiveSource(Stream(uri, stop), stop=stop)
-    if "://" in uri or not uri:
+    if "://" in uri or not uri.strip():
         raise ConfigError(
-            f"source '{uri}': want a camera number, picamera:, a file, a folder, rtsp:// or http://, got none; mend it"
+            f"source '{hide_password(uri)}': want a camera number, picamera:, a file, a folder, "
+            "rtsp:// or http://, got another scheme; mend it"
         )
     path = Path(uri).expanduser()
     still = path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES

@@ -9,7 +9,9 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.errors import SourceError
+from edge.errors import LimitError, SourceError
+from edge.limits import check_picture, plain_name, read_file
+from edge.redact import hide_password, printable
 from edge.sources.source import quiet_opencv
 from edge.types import U8, Frame
 
@@ -36,7 +38,7 @@ class Pictures:
         Raises:
             SourceError: no such folder, no picture in it, or the single picture cannot be decoded.
         """
-        self.name = f"pictures {path}"
+        self.name = f"pictures {printable(hide_password(str(path)))}"
         self.fps: float | None = NOMINAL_FPS
         self.dropped = 0
         self._paths = _list_pictures(path, self.name)
@@ -103,13 +105,21 @@ def _list_pictures(path: Path, name: str) -> list[Path]:
 def read_picture(path: Path) -> U8:
     """Read one picture, uint8 (H, W, 3) RGB, turned upright as its EXIF says.
 
+    PNG, JPEG, BMP, WebP, TIFF or PNM, told by content; its size is known from its header before it is decoded.
+
     Raises:
-        SourceError: missing, empty, cut short or no picture.
+        SourceError: missing, no regular file, a name that is not plain, empty, cut short, too large or no picture.
     """
+    name = f"picture {printable(hide_password(str(path)))}"
     try:
-        data = path.read_bytes()
+        plain_name(path.name)
+        data = read_file(path)
+        if data:
+            check_picture(data)
     except OSError as error:
-        raise SourceError(f"picture {path}: want a readable file, got '{error.strerror}'; check the path") from error
+        raise SourceError(f"{name}: want a readable file, got '{error.strerror}'; check the path") from error
+    except LimitError as error:
+        raise SourceError(f"{name}: {error}; replace, rename or remove it") from error
     whole = not data.startswith(b"\xff\xd8\xff") or data.rfind(b"\xff\xd9", len(data) // 2) >= 0
     try:  # half a JPEG would be decoded with a grey lower half, so it is refused by its missing end mark
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
@@ -117,5 +127,5 @@ def read_picture(path: Path) -> U8:
         bgr = None
     if bgr is None:
         got = "an empty file" if not data else "something that cannot be decoded" if whole else "the first part of one"
-        raise SourceError(f"picture {path}: want a whole picture, got {got}; replace or remove it")
+        raise SourceError(f"{name}: want a whole picture, got {got}; replace or remove it")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

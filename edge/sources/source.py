@@ -1,4 +1,4 @@
-"""What every source is, and what they share: pixels to RGB, options, hidden passwords, a quiet OpenCV."""
+"""What every source is, and what they share: pixels to RGB, options, a quiet OpenCV."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import cv2
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.types import U8, Frame
 
 Opened = TypeVar("Opened", bound="Source")
@@ -126,19 +127,15 @@ def split_options(uri: str, readers: Mapping[str, Callable[[str], object]]) -> t
     """
     device, _, query = uri.partition("?")
     options: dict[str, object] = {}
+    name = f"source {hide_password(uri)}"
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in readers:
-            raise ConfigError(f"source {uri}: want options among {', '.join(readers)}, got '{key}'; remove it")
+            raise ConfigError(f"{name}: want options among {', '.join(readers)}, got '{key}'; remove it")
         try:
             options[key] = readers[key](value)
         except ValueError as error:
-            raise ConfigError(f"source {uri}: want {key} to be {error}, got '{value}'; mend it") from error
+            raise ConfigError(f"{name}: want {key} to be {error}, got '{value}'; mend it") from error
     return device, options
-
-
-def hide_password(url: str) -> str:
-    """Return the address without user and password, for messages and reports."""
-    return re.sub(r"(?<=://)[^/@\s]*(?:@[^/@\s]*)*@", "", url)
 
 
 def quiet_opencv() -> None:

@@ -7,7 +7,9 @@ import time
 import cv2
 
 from edge.errors import SourceError
-from edge.sources.source import hide_password, quiet_opencv, retrieve_rgb
+from edge.redact import hide_password, printable
+from edge.sources.capture import open_stream
+from edge.sources.source import quiet_opencv, retrieve_rgb
 from edge.types import Frame
 
 OPEN_TIMEOUT_MS, READ_TIMEOUT_MS = 5000, 5000
@@ -42,7 +44,7 @@ class Stream:
         Raises:
             SourceError: no picture came.
         """
-        self.name = f"stream {hide_password(url)}"
+        self.name = f"stream {printable(hide_password(url))}"
         self._url, self._stop, self._patience_s = url, stop, patience_s
         quiet_opencv()
         capture = self._connect()
@@ -82,13 +84,14 @@ class Stream:
         self._capture.release()
 
     def _connect(self) -> cv2.VideoCapture | None:
-        """Open the stream and grab its first picture: a capture can be open and dead."""
-        if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends():
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
-            limits += [cv2.CAP_PROP_N_THREADS, DECODER_THREADS]
-            capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
-        else:  # an OpenCV with GStreamer alone knows no limits
-            capture = cv2.VideoCapture(self._url)
+        """Open the stream and grab its first picture: a capture can be open and dead.
+
+        Raises:
+            SourceError: its frames are too large.
+        """
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
+        limits += [cv2.CAP_PROP_N_THREADS, DECODER_THREADS]
+        capture = open_stream(self._url, limits, self.name)
         if capture.isOpened() and capture.grab() and capture.retrieve()[0]:
             return capture
         capture.release()

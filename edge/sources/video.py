@@ -9,7 +9,8 @@ from types import TracebackType
 import cv2
 
 from edge.errors import SourceError
-from edge.sources.source import quiet_opencv, retrieve_rgb
+from edge.sources.capture import film_name, open_film, unreadable
+from edge.sources.source import retrieve_rgb
 from edge.types import Frame
 
 MARGIN_FRAMES, MARGIN_SHARE = 5, 0.02
@@ -19,13 +20,8 @@ DEFAULT_FPS = 25.0
 """Used for a file that tells neither its rate nor the times of its frames."""
 _MAX_COUNT = 1e9  # OpenCV gives absurd counts, such as -2**63, where a container has none
 
-_PICTURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-)
+MOST_BOXES = 100_000
+"""Parts of an mp4 that are looked at to tell a file that was cut; a fragmented film has one for each second or so."""
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp")
 
 
@@ -38,23 +34,18 @@ class VideoFile:
         """Open the file and decode far enough to know that there is a picture in it.
 
         Raises:
-            SourceError: missing, empty, unreadable, a picture, or nothing that this OpenCV can decode.
+            SourceError: as `open_film`, or no frame that this OpenCV can decode.
         """
-        self.name = f"video {path}"
+        self.name = film_name(path)
         self.dropped = 0
-        _check_file(path, self.name)
-        quiet_opencv()
         begin_ns = time.monotonic_ns()
         self._path = path
-        self._capture = cv2.VideoCapture(str(path))
-        self._grabbed = self._capture.isOpened() and self._capture.grab()
+        self._capture = open_film(path)
+        self._grabbed = self._capture.grab()
         self._grab_ns = time.monotonic_ns() - begin_ns
         if not self._grabbed:
             self._capture.release()
-            raise SourceError(
-                f"{self.name}: want a video, got no picture that OpenCV could decode; "
-                "is the file whole? An mp4 that was never closed cannot be read"
-            )
+            raise unreadable(self.name)
         fps, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.fps: float | None = fps if 0 < fps <= 1000 else None
         self.frames: int | None = int(count) if 0 < count < _MAX_COUNT else None
@@ -137,28 +128,13 @@ class VideoFile:
             )
 
 
-def _check_file(path: Path, name: str) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except FileNotFoundError as error:
-        raise SourceError(f"{name}: want a file, got none at this path; check the path") from error
-    except OSError as error:
-        raise SourceError(f"{name}: want a readable file, got '{error.strerror}'; check the path") from error
-    if not head:
-        raise SourceError(f"{name}: want a video, got an empty file; copy or record it again")
-    kind = next((kind for magic, kind in _PICTURES if head.startswith(magic)), None)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        kind = "WebP"
-    if kind is not None and path.suffix.lower() not in {".mjpg", ".mjpeg"}:
-        raise SourceError(f"{name}: want a video, got a {kind} picture; rename it to .{kind.lower()}")
-
-
 def _may_be_cut(path: Path) -> bool:
     """Say whether a file may end too early: for the mp4 family look at its boxes, of others nothing is known."""
     size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
-        while offset + 8 <= size:
+        for _ in range(MOST_BOXES):
+            if offset + 8 > size:
+                break
             file.seek(offset)
             length, kind = struct.unpack(">I4s", file.read(8))
             if offset == 0 and kind not in _BOXES:

@@ -1,5 +1,6 @@
 """What is said of files that are no model, before any of the large packages is needed."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.load import ConversionError, Origin, module_files, origin_sha256
+from converters.load import ConversionError, Origin, module_files, origin_sha256, refuse_untrusted
 from converters.modelfile import ModelFile, read_model_file
 from edge.errors import ConfigError
 
@@ -51,7 +52,94 @@ def test_a_lambda_is_code_only_where_it_is_stored_as_code() -> None:
     stored = {"class_name": "Lambda", "config": {"name": "b", "function": ["4wE"], "function_type": "lambda"}}
     new = {"class_name": "Lambda", "config": {"name": "c", "function": {"class_name": "__lambda__", "config": {}}}}
     config = {"class_name": "Functional", "config": {"name": "m", "layers": [named, stored, {"nested": [new]}]}}
-    assert ModelFile(Path("m"), "zip", "keras", "3.0", config).code_layers == ["b", "c"]
+    concerns = ModelFile(Path("m"), "zip", "keras", "3.0", config).concerns()
+    assert [concern.where for concern in concerns] == ["b", "c"]
+
+
+def test_code_in_a_note_that_the_root_leaves_out_is_found() -> None:
+    root = {"class_name": "Functional", "config": {"name": "m", "layers": []}}
+    note = {"class_name": "Lambda", "config": {"name": "hidden", "function": ["4wE"], "function_type": "lambda"}}
+    file = ModelFile(Path("m"), "savedmodel", "tf_keras", "2.0", root, (root, note))
+    assert [concern.where for concern in file.concerns()] == ["hidden"]
+
+
+def test_what_is_not_known_to_compute_numbers_is_named_and_needs_trust(tmp_path: Path) -> None:
+    config = {"class_name": "Functional", "config": {"name": "m", "layers": []}}
+    config["config"]["layers"] = [{"class_name": "TFSMLayer", "config": {"name": f"l{n}"}} for n in range(5)]
+    file = ModelFile(tmp_path / "m.keras", "zip", "keras", "3.0", config)
+    with pytest.raises(ConversionError, match=r"the class TFSMLayer in 'l0'.*'l2' and 2 more; .*--trust"):
+        refuse_untrusted(file, Origin("m.keras"))
+    refuse_untrusted(file, Origin("m.keras", trust=True))
+
+
+def test_somebodys_own_class_needs_its_definition() -> None:
+    config = {"class_name": "Mish", "module": None, "registered_name": "mine>Mish", "config": {"name": "a"}}
+    file = ModelFile(Path("m.keras"), "zip", "keras", "3.0", config)
+    with pytest.raises(ConversionError, match=r"the definition of 'Mish', got none; give --import"):
+        refuse_untrusted(file, Origin("m.keras"))
+    refuse_untrusted(file, Origin("m.keras"), frozenset(("Mish",)))
+    saved = ModelFile(Path("m"), "savedmodel", "tf_keras", "2.0", config)
+    refuse_untrusted(saved, Origin("m"))  # it is made of the functions in the file
+
+
+def test_deep_json_and_a_version_that_is_none(tmp_path: Path) -> None:
+    for name, members, words in (
+        ("deep.keras", {"metadata.json": "{}", "config.json": "[" * 100_000}, "nests too deeply"),
+        ("list.keras", {"metadata.json": "[]", "config.json": "{}"}, "a version in metadata"),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for member, text in members.items():
+                archive.writestr(member, text)
+        with pytest.raises(ConversionError, match=words):
+            read_model_file(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_architecture_that_stands_there_twice(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "twice.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ConversionError, match="twice"):
+        read_model_file(tmp_path / "twice.keras")
+
+
+def test_arrays_in_other_files_and_arrays_of_nothing(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    numpy = pytest.importorskip("numpy")
+    (tmp_path / "other").write_bytes(bytes(64))
+
+    def external(file: "h5py.File") -> None:
+        file.create_dataset("x", (4,), "f4", external=[(str(tmp_path / "other"), 0, 16)])
+
+    def linked(file: "h5py.File") -> None:
+        file["x"] = h5py.ExternalLink(str(tmp_path / "other"), "/x")
+
+    def virtual(file: "h5py.File") -> None:
+        layout = h5py.VirtualLayout(shape=(4,), dtype="f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other"), "x", shape=(4,))
+        file.create_virtual_dataset("x", layout)
+
+    def huge(file: "h5py.File") -> None:
+        file.create_dataset("x", (30_000_000,), "f4", chunks=(1000,))
+
+    for make, words in ((external, "in another one"), (linked, "a link"), (virtual, "another one"), (huge, "unfold")):
+        with h5py.File(tmp_path / "m.h5", "w") as file:
+            file.attrs["model_config"] = "{}"
+            make(file)
+        with pytest.raises(ConversionError, match=words):
+            read_model_file(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+        file["x"] = numpy.zeros(4, "f4")
+        file["itself"] = h5py.SoftLink("/")  # a circle
+        file["nowhere"] = h5py.SoftLink("/nowhere else")
+    assert read_model_file(tmp_path / "m.h5").container == "hdf5"
+
+
+def test_a_fifo_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.keras")
+    with pytest.raises(ConfigError, match="fifo"):
+        read_model_file(tmp_path / "m.keras")
 
 
 def test_the_hash_follows_the_file_the_arguments_and_the_imports(tmp_path: Path) -> None:

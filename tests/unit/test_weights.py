@@ -203,10 +203,24 @@ def test_tfjs_of_another_length_is_refused(tmp_path: Path, size: int) -> None:
         read_tfjs(tfjs(tmp_path, listed, b"\0" * size))
 
 
-def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x80\x02cos\nsystem\nU\x0btouch owned\x85R.", r"asks for os\.system"),
+        (b"cos\nsystem\n(S'touch owned'\ntR.", "the opcode STRING"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "the opcode SHORT_BINUNICODE"),
+        (b"\x80\x02(cos\nsystem\nios\nsystem\n.", "the opcode INST"),
+        (b"\x80\x02}r\xff\xff\xff\x7f.", "as number 2147483647"),
+        (b"\x80\x02}r\x03\x00\x00\x00.", "as number 3"),
+        (b"\x80\x02}r\x02\x00\x00\x00.", "another first number"),
+    ],
+)
+def test_a_pickle_that_wants_to_run_something_or_much_memory_is_refused(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "evil.pt"
-    path.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
-    with pytest.raises(BundleError, match=r"asks for os\.system"):
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=words):
         read_state_dict(path)
 
 
