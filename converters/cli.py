@@ -10,13 +10,14 @@ from converters.convert import ATTEMPTS, How, bundle_folder, convert_recipe
 from converters.facts import facts_of
 from converters.flags import CALIBRATING, judged_by, origin_of, recipe_of
 from converters.inspect import describe
-from converters.job import MEGABYTES, SECONDS, Limits, run_limited
+from converters.job import MEGABYTES, SECONDS, Limits, run_limited, walled
 from converters.load import Origin
 from converters.recipe import RECIPES, Recipe, find_recipe, read_recipe
 from converters.targets import TARGETS
 from converters.verify import verify
 from edge.bundle import Task
 from edge.errors import ConfigError, EdgeError
+from edge.redact import printable
 
 OUT = Path("build") / "bundles"
 """Where `edge-run` looks for bundles first."""
@@ -188,7 +189,8 @@ def _work(options: argparse.Namespace) -> list[tuple[Recipe, Origin, Path]]:
     """
     if len(options.models) == 1 and _is_model(options.models[0]):
         origin = origin_of(options)
-        facts = run_limited(facts_of, Limits(options.time_limit, options.memory_limit), "opening the model", origin)
+        limits = Limits(options.time_limit, options.memory_limit, walls=walled(origin))
+        facts = run_limited(facts_of, limits, "opening the model", origin)
         recipe = recipe_of(options, facts)
         if not options.task:
             _say(f"{recipe.stem}: task '{recipe.task}', guessed from the model; if it is another, say so with --task")
@@ -218,8 +220,9 @@ def _is_model(name: str) -> bool:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    limits = Limits(options.time_limit, options.memory_limit)
-    for line in run_limited(describe, limits, "opening the model", origin_of(options), options.size):
+    origin = origin_of(options)
+    limits = Limits(options.time_limit, options.memory_limit, walls=walled(origin))
+    for line in run_limited(describe, limits, "opening the model", origin, options.size):
         _say(line)
     return 0
 
@@ -232,4 +235,4 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(printable(line), flush=True)

@@ -11,8 +11,11 @@ import importlib
 import importlib.util
 import os
 import re
+import struct
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +26,8 @@ from numpy.typing import NDArray
 
 from converters.modelfile import ConversionError as ConversionError
 from converters.modelfile import Library, ModelFile, read_model_file
+from converters.order import waiting_layers
+from converters.sandbox import memory_for
 from converters.vet import Concern
 from edge.errors import ConfigError
 
@@ -123,7 +128,15 @@ def load_model(origin: Origin) -> Loaded:
     _use_tensorflow()
     if origin.is_function:
         return _build(origin)
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
     file = read_model_file(Path(origin.model))
+    if waiting := waiting_layers(file.config):
+        raise ConversionError(
+            f"{origin.model}: want layers that can be built one after the other, got {', '.join(waiting[:_NAMED])}, "
+            "which wait for one another; save the model again"
+        )
     if not origin.imports:  # what they define is not known yet
         refuse_untrusted(file, origin)
     if file.library == "tensorflow":
@@ -138,7 +151,7 @@ def load_model(origin: Origin) -> Loaded:
     for library in order:
         try:
             model = _open(library, file, origin)
-        except _FAILURES as error:
+        except (*_FAILURES, tf.errors.OpError, DecodeError) as error:
             failures.append(_why(error, file, origin, library))
             continue
         notes = () if not failures else (f"{order[0]} could not open it ({failures[0]}), {library} could",)
@@ -148,8 +161,11 @@ def load_model(origin: Origin) -> Loaded:
 
 
 _SIGNATURE_NOTES = ("no Keras notes in it: its 'serving_default' is converted as it was exported",)
-_FAILURES = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, RuntimeError, NotImplementedError,
-             IndexError, AssertionError, NameError)  # fmt: skip
+_FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, ImportError, LookupError, MemoryError),
+    *(NameError, OSError, RuntimeError, StopIteration, SyntaxError, TypeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 """What the two libraries raise for a file they cannot open. A Lambda or a layer of somebody's own may raise any."""
 
 
@@ -207,6 +223,10 @@ def origin_sha256(origin: Origin) -> str:
 
 def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _stored_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def check_weights(loaded: Loaded) -> None:
@@ -363,7 +383,7 @@ def _open(library: Library, file: ModelFile, origin: Origin) -> Any:
     arguments: dict[str, Any] = {"custom_objects": objects, "compile": False}
     if file.container == "zip" or library == "keras":
         arguments["safe_mode"] = not origin.trust
-    with _proper_ending(file) as path:
+    with _proper_ending(file) as path, memory_for(_stored_bytes(file.path)):
         return opener.models.load_model(str(path), **arguments)
 
 
@@ -407,16 +427,17 @@ def _why(error: BaseException, file: ModelFile, origin: Origin, library: Library
 def _open_signature(path: Path) -> SavedSignature:
     """Open a SavedModel by TensorFlow alone."""
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     try:
-        module = tf.saved_model.load(str(path))
-        signature = module.signatures["serving_default"]
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise ConversionError(f"{path}: want a whole SavedModel, got '{str(error)[:_SHOWN]}'; save it again") from error
-    except (KeyError, AttributeError) as error:
-        raise ConversionError(
-            f"{path}: want a signature 'serving_default', got none; save it with model.export"
-        ) from error
+        with memory_for(_stored_bytes(path)):
+            module = tf.saved_model.load(str(path))
+        signature = getattr(module, "signatures", {}).get("serving_default")
+    except (*_FAILURES, tf.errors.OpError, DecodeError) as error:
+        message = " ".join(str(error).split())[:_SHOWN]
+        raise ConversionError(f"{path}: want a whole SavedModel, got '{message}'; save it again") from error
+    if signature is None:
+        raise ConversionError(f"{path}: want a signature 'serving_default', got none; save it with model.export")
     inputs = [
         tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.structured_input_signature[1].items()
     ]

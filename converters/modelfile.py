@@ -221,6 +221,8 @@ def _read_saved_model(path: Path) -> ModelFile:
 
     try:
         saved_model, size = _read_graph(path / found[0])
+        if not saved_model.meta_graphs:
+            raise ValueError("no graph in it")
         nodes = list(_keras_nodes(path, saved_model))
         concerns = vet_graph(saved_model, size)
     except OSError as error:

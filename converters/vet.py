@@ -46,8 +46,16 @@ _DATA = frozenset(
 """Classes of plain values."""
 _CODE = frozenset(("__lambda__", "function_bytecode"))
 _TYPE_SPECS = frozenset(("TensorSpec", "RaggedTensorSpec", "SparseTensorSpec", "BoundedTensorSpec", "VariableSpec"))
-_OPS_MODULES = ("keras.src.ops.", "keras.ops")
 _KERAS = ("keras", "tf_keras")
+_CLASS_ROOMS = frozenset(
+    (
+        *("", "layers", "models", "engine", "initializers", "regularizers", "constraints", "losses", "metrics"),
+        *("optimizers", "dtype_policies", "quantizers", "mixed_precision"),
+    )
+)
+"""Parts of Keras that hold classes a model is made of; elsewhere the same name can be something else."""
+_FUNCTION_ROOMS = frozenset(("activations", "losses", "metrics"))
+_OPS_ROOM = "ops"
 _FOREIGN = frozenset((*sys.stdlib_module_names, "tensorflow", "numpy", "scipy", "h5py", "torch", "jax"))
 """Modules whose functions are nobody's own layers: a file that names one wants it to run."""
 
@@ -137,9 +145,10 @@ def _class_concerns(node: dict[str, Any], where: str, given: frozenset[str]) -> 
     elif name == "function":
         yield from _function_concerns(node, where, given)
     elif name == "__typespec__":
-        module = str(node.get("module"))
-        if node.get("spec_name") not in _TYPE_SPECS or not module.startswith("tensorflow.python."):
-            yield Concern(f"the type {module}.{node.get('spec_name')}", where)
+        module, spec = str(node.get("module")), str(node.get("spec_name"))
+        plain = module.startswith("tensorflow.python.framework.") and node.get("registered_name") is None
+        if spec not in _TYPE_SPECS or not plain:
+            yield Concern(f"the type {module}.{spec}", where)
     elif name == "TypeSpec":
         if str(node.get("type_spec")).removeprefix("tf.") not in _TYPE_SPECS:
             yield Concern(f"the type {node.get('type_spec')}", where)
@@ -159,15 +168,14 @@ def _class_concerns(node: dict[str, Any], where: str, given: frozenset[str]) -> 
 
 def _plain_class_concerns(node: dict[str, Any], name: str, where: str, given: frozenset[str]) -> Iterator[Concern]:
     module, registered = node.get("module"), node.get("registered_name")
-    own = registered not in (None, name) or not _of_keras(module)
+    own = registered not in (None, name)
+    room = _room(module)
     package, _, short = name.rpartition(">")  # HDF5 files have the registered name, "package>Class", as the class
     if package and short in given:
         return
     if name in given and (registered is None or registered == name or ">" in str(registered)):
         return
-    if not own and name in _CLASSES:
-        return
-    if not own and name in OPERATIONS and str(module).startswith(_OPS_MODULES):
+    if not own and ((name in _CLASSES and room in _CLASS_ROOMS) or (name in OPERATIONS and room == _OPS_ROOM)):
         return
     yield _unknown("class", module, short, where)
 
@@ -176,9 +184,14 @@ def _function_concerns(node: dict[str, Any], where: str, given: frozenset[str]) 
     name, module = node.get("config"), node.get("module")
     if not isinstance(name, str):
         yield Concern(STORED_CODE, where)
-    elif name in given or (module == "builtins" and name in _SHORT_FUNCTIONS):
         return
-    elif not (_of_keras(module) and name in _SHORT_FUNCTIONS | FUNCTIONS):
+    room = _room(module)
+    registered = node.get("registered_name")
+    if registered not in (None, name, "function") and ">" not in str(registered):
+        yield Concern(f"the function {module}.{registered}", where)
+        return
+    short = name in _SHORT_FUNCTIONS and (module == "builtins" or room in _FUNCTION_ROOMS)
+    if not (name in given or short or (name in FUNCTIONS and room == _OPS_ROOM)):
         yield _unknown("function", module, name, where)
 
 
@@ -234,9 +247,18 @@ def _unknown(kind: str, module: Any, name: str, where: str) -> Concern:
     return Concern(f"the {kind} {words}", where, "" if foreign else name)
 
 
-def _of_keras(module: Any) -> bool:
-    """Tell whether a module is Keras' own; older files name no module, and mean Keras'."""
-    return module is None or (isinstance(module, str) and module.partition(".")[0] in _KERAS)
+def _room(module: Any) -> str | None:
+    """Return which part of Keras a module is: "layers" of "keras.src.layers.core"; None where it is not Keras' own.
+
+    Older files name no module, and mean Keras'.
+    """
+    if module is None:
+        return ""
+    root, *parts = str(module).split(".")
+    if root not in _KERAS:
+        return None
+    parts = parts[1:] if parts[:1] == ["src"] else parts
+    return parts[0] if parts else ""
 
 
 def _is_shape(value: Any) -> bool:

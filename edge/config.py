@@ -55,10 +55,10 @@ class Config(_Section, frozen=True):
 
     Attributes:
         source: URI of the pictures, see `edge.sources`.
-        detector: bundle folder; "" = the default one that is installed.
-        embedder: bundle folder; "" = the default one that is installed.
-        matcher: bundle folder of a head that tells whether two vectors are the same individual, or of an embedder
-            trained for this camera, which then takes the embedder's place; "" = the embedder's own metric.
+        detector: name or folder of a bundle; "" = the default one that is installed.
+        embedder: name or folder of a bundle; "" = the default one that is installed.
+        matcher: name or folder of the bundle of a head that tells whether two vectors are the same individual, or
+            of an embedder trained for this camera, which then takes the embedder's place; "" = the embedder's metric.
         classes: labels that are wanted; none = all.
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.

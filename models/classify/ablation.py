@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.whole import write_file
 from models.classify.data import pictures_of
 from models.classify.jobs import CONFUSION_FILE, job_of
 from models.classify.recipe import Recipe, check
@@ -184,8 +185,8 @@ def write_table(folder: Path, study: Ablation, outcomes: list[Outcome]) -> tuple
     page = folder / "ablation.html"
     markdown = to_markdown("Ablation", blocks[:2])
     with writable(folder):
-        (folder / "ablation.md").write_text(markdown)
-        page.write_text(to_html("What each ingredient is worth", blocks, files))
+        write_file(folder / "ablation.md", markdown.encode())
+        write_file(page, to_html("What each ingredient is worth", blocks, files).encode())
     return page, markdown.splitlines()
 
 

@@ -14,17 +14,18 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from edge.bundle import read_manifest
+from edge.bundle import peek_bundle
 from edge.errors import ConfigError
 from edge.model import open_model
 from edge.profiler import ANSWER_STAGES, StageClock
 from edge.stages.classify import Classify
 from edge.types import F32, Frame
+from edge.whole import sweep, write_file
 from models.classify.data import Pictures, test_pictures
 from models.classify.sheet import prediction_sheet
 from models.classify.zoo import bundle_name, entries, finished_names
 from models.page import Block, Heading, Lines, Picture, Table, Text, to_html, to_markdown
-from models.training.archive import STAMP_FILE, writable
+from models.training.archive import STAMP_FILE, writable, write_arrays
 from models.training.curves import plot_confusion, plot_curves
 from models.training.run import CURVES_FILE, Figures, read_result
 from models.training.scores import classification_scores
@@ -104,9 +105,10 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
     lines = to_markdown("Fashion-MNIST zoo", blocks[:2]).splitlines()
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "report.md").write_text("\n".join(lines) + "\n")
-        (out / "predictions.png").write_bytes(files["predictions.png"])
-        page.write_text(to_html("Fashion-MNIST zoo", blocks, files))
+        sweep(out)
+        write_file(out / "report.md", ("\n".join(lines) + "\n").encode())
+        write_file(out / "predictions.png", files["predictions.png"])
+        write_file(page, to_html("Fashion-MNIST zoo", blocks, files).encode())
     return page, lines
 
 
@@ -119,17 +121,16 @@ def read_packed(bundles: Path, name: str, test: Pictures, cache: Path) -> Packed
     folder = bundles / bundle_name(name)
     if not folder.exists():
         return None
-    manifest = read_manifest(folder)
+    bundle = peek_bundle(folder)
     report = folder.with_name(folder.name.removesuffix("-int8-tflite") + ".report") / "report.json"
     try:
         variants = json.loads(report.read_text())["variants"]
         latency = next(v.get("latency_ms") for v in variants if v["name"] == "int8-tflite")
     except (OSError, ValueError, KeyError, StopIteration):
         latency = None
-    stamp = manifest.model_sha256
-    scores = _kept(cache / f"{folder.name}.npz", stamp, lambda: _bundle_answers(folder, test))
+    scores = _kept(cache / f"{folder.name}.npz", bundle.sha256, lambda: _bundle_answers(folder, test))
     accuracy = float((scores.argmax(axis=1) == test.truth).mean())
-    return Packed((folder / manifest.model_file).stat().st_size, accuracy, latency)
+    return Packed(bundle.model_path.stat().st_size, accuracy, latency)
 
 
 def _bundle_answers(folder: Path, test: Pictures) -> F32:
@@ -162,9 +163,8 @@ def _kept(path: Path, stamp: str, ask: Callable[[], F32]) -> F32:
     made = ask()
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".new.npz")
-        np.savez_compressed(unfinished, probabilities=made, stamp=np.array(stamp))
-        unfinished.replace(path)
+        sweep(path.parent)
+        write_arrays(path, probabilities=made, stamp=np.array(stamp))
     return made
 
 

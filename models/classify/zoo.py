@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.whole import sweep, write_file
 from models.classify.data import pictures_of, split, training_pictures
 from models.classify.jobs import job_of
 from models.classify.recipe import Recipe, read_classifier
-from models.training.archive import archive_of, writable
+from models.training.archive import archive_of, writable, write_arrays
 from models.training.recipe import find_recipe, find_recipes
 from models.training.run import MODELS, RECIPE_FILE, Job, Result, read_result, train
 
@@ -148,11 +149,10 @@ def write_data(out: Path) -> list[Path]:
     made = [out / "calibrate.npz", out / "judge.npz", out / "labels.txt"]
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
+        sweep(out)
         for path, rows in zip(made[:2], (order[:CALIBRATING], order[CALIBRATING:]), strict=True):
-            unfinished = path.with_suffix(".new.npz")
-            np.savez_compressed(unfinished, image=valid.images[rows], y=valid.truth[rows])
-            unfinished.replace(path)
-        made[2].write_text("\n".join(pictures.labels) + "\n")
+            write_arrays(path, image=valid.images[rows], y=valid.truth[rows])
+        write_file(made[2], ("\n".join(pictures.labels) + "\n").encode())
     return made
 
 

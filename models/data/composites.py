@@ -6,7 +6,6 @@ garment: validation takes those of Fashion-MNIST's test part. The layout is that
 `train/images/*.jpg`, `train/annotations/xmls/*.xml`, and the same in `valid`.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError, SourceError
 from edge.sources.pictures import read_picture
 from edge.types import U8
+from edge.whole import replace_folder, staging, sweep
 from models.data import fashion_mnist
 from models.weights import fetch
 
@@ -87,15 +87,12 @@ def write_composites(
         raise ConfigError(f"composites: want at least 2 pictures in each part, got {train} and {valid}; ask for more")
     photographs = fetch("opencv-doc-pictures")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            new = Path(temporary) / folder.name
+        sweep(folder.parent)
+        with staging(folder.parent) as work:
             parts: tuple[tuple[Part, int], ...] = (("train", train), ("valid", valid))
             for number, (part, count) in enumerate(parts):
-                _write_part(new / part, part, count, np.random.default_rng((seed, number)), photographs, tick)
-            if folder.exists():
-                folder.replace(Path(temporary) / "old")
-            new.replace(folder)
+                _write_part(work / part, part, count, np.random.default_rng((seed, number)), photographs, tick)
+            replace_folder(work, folder)
     except OSError as error:
         raise ConfigError(
             f"composites {folder}: want a folder with room for {(train + valid) // 100 + 1} MB, got "

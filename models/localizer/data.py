@@ -13,6 +13,7 @@ from tqdm import tqdm
 from edge.bundle import Preprocess
 from edge.errors import ConfigError
 from edge.types import F32, U8
+from edge.whole import staging, sweep
 from models.data.duplicates import groups_of_same
 from models.data.localized import Arrays, Located, classes_of, read_located, to_arrays
 from models.data.split import split_rows
@@ -112,9 +113,9 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
         ConfigError: no room.
     """
     if not file.is_file():
-        with writable(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{file.name}.part.npy")
+        sweep(file.parent)
+        with writable(file), staging(file.parent) as work:
+            part = work / file.name
             shape = (len(images), *base.output_shape[1:])
             kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
             starts = range(0, len(images), batch)

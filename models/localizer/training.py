@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from edge.whole import sweep
 from models.data.localized import Arrays
 from models.localizer.data import Data, answers_of, head_epochs, read_data
 from models.localizer.loss import BoxLoss, mean_iou
@@ -56,7 +57,10 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path,
         print(words, flush=True)
     made_from = _fingerprint(recipe, data)
     path, stamp = folder / name, fingerprint(made_from, REPORT_VERSION)
+    sweep(folder)
+    answers = folder / "answers" / made_from[:16]
     if finished(path, stamp):
+        shutil.rmtree(answers, ignore_errors=True)
         return read_result(path)
     net = _net(name, recipe, data, made_from, text, folder, finish)
     result = train(_heads_job(f"{name}-heads", recipe, data, net, made_from, text, folder), finish)
@@ -70,7 +74,7 @@ def train_localizer(name: str, recipe: LocalizerRecipe, text: str, folder: Path,
         (inside / RECIPE_FILE).write_text(text)
         (inside / HISTORY_FILE).write_text(json.dumps(result.history, indent=1))
         (inside / FIGURES_FILE).write_text(json.dumps(figures, indent=1))
-    shutil.rmtree(folder / "answers" / made_from[:16], ignore_errors=True)
+    shutil.rmtree(answers, ignore_errors=True)
     return Result(path, result.history, figures, trained=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from edge.errors import ConfigError
+from edge.whole import staging, sweep
 from models.siamese.mine import Rules, mine, write_pairs
 from models.training.recipe import find_recipe, find_recipes, read_recipe
 
@@ -104,11 +105,10 @@ def _build(options: argparse.Namespace) -> int:
     if options.out.suffix != ".keras":
         raise ConfigError(f"out {options.out}: want a name that ends in .keras, got '{options.out.suffix}'; mend it")
     model = build_base(options.base, options.size, options.alpha, options.pooling, options.weights)
-    part = options.out.with_name(f".part-{options.out.name}")
-    with writable(options.out):
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        model.save(part)
-        part.replace(options.out)
+    sweep(options.out.parent)
+    with writable(options.out), staging(options.out.parent) as work:
+        model.save(work / options.out.name)
+        (work / options.out.name).replace(options.out)
     print(f"{options.out}: {model.count_params():,} parameters, {model.output_shape}")
     return 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.whole import sweep, write_file
 from models.siamese.crops import Bools, Crops, read_index
 from models.siamese.judge import GAPS_S, Pairs, Scores, pairs_apart, score
 from models.siamese.mine import Rules, fault
@@ -120,8 +121,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 def write_results(results: Sequence[dict[str, Any]], words: str, path: Path) -> None:
     """Write the figures as JSON, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps({"judged": words, "distances": list(results)}, indent=1))
-        part.replace(path)
+        sweep(path.parent)
+        write_file(path, json.dumps({"judged": words, "distances": list(results)}, indent=1).encode())

@@ -7,7 +7,6 @@ be the same individual; half of these pairs are from one frame, half from any tw
 
 import os
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from edge.sinks.crops import Crop
 from edge.sources.pictures import read_picture
 from edge.stages.match import CLEAR_IOU
 from edge.types import I64
+from edge.whole import replace_folder, staging, sweep
 from models.siamese.crops import NO, YES, count_by, read_index
 from models.training.archive import writable
 from models.training.recipe import Part
@@ -127,23 +127,21 @@ def write_pairs(mined: Mined, recording: Path, folder: Path) -> None:
     """
     if folder.exists():
         raise ConfigError(f"pairs {folder}: want a new folder, got one that is there; remove it or name another")
-    with writable(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            work = Path(temporary) / folder.name
-            for name, pairs in ((YES, mined.yes), (NO, mined.no)):
-                for number, pair in enumerate(pairs.tolist()):
-                    place = work / name / f"{number:05d}"
-                    place.mkdir(parents=True)
-                    for row in pair:
-                        _link(recording / mined.crops[row].file, place / name_of(mined.crops[row]))
-            for crop in mined.crops:
-                place = work / TRACKS / f"{crop.track:06d}"
-                place.mkdir(parents=True, exist_ok=True)
-                _link(recording / crop.file, place / name_of(crop))
-            times = {name_of(crop): crop.t_ms / 1e3 for crop in mined.crops}
-            (work / "times.json").write_bytes(msgspec.json.encode(times))
-            work.replace(folder)
+    sweep(folder.parent)
+    with writable(folder), staging(folder.parent) as work:
+        for name, pairs in ((YES, mined.yes), (NO, mined.no)):
+            for number, pair in enumerate(pairs.tolist()):
+                place = work / name / f"{number:05d}"
+                place.mkdir(parents=True)
+                for row in pair:
+                    _link(recording / mined.crops[row].file, place / name_of(mined.crops[row]))
+        for crop in mined.crops:
+            place = work / TRACKS / f"{crop.track:06d}"
+            place.mkdir(parents=True, exist_ok=True)
+            _link(recording / crop.file, place / name_of(crop))
+        times = {name_of(crop): crop.t_ms / 1e3 for crop in mined.crops}
+        (work / "times.json").write_bytes(msgspec.json.encode(times))
+        replace_folder(work, folder)
 
 
 def name_of(crop: Crop) -> str:

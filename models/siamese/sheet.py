@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge.sources.pictures import read_picture
 from edge.types import F32, U8
+from edge.whole import sweep, write_file
 from models.siamese.crops import Crops
 from models.siamese.judge import Pairs
 
@@ -49,9 +50,8 @@ def draw_sheet(crops: Crops, pairs: Pairs, distances: F32, threshold: float, col
 def write_sheet(picture: U8, path: Path) -> None:
     """Write a sheet as PNG or JPEG, whole or not at all."""
     data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.tobytes())
-    part.replace(path)
+    sweep(path.parent)
+    write_file(path, data.tobytes())
 
 
 def _some(wanted: NDArray[np.bool_], random: np.random.Generator) -> list[int]:

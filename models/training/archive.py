@@ -1,25 +1,29 @@
 """One archive for each finished model: `NAME.zip`, whole or not at all, and the folder `NAME/` unpacked from it.
 
-The zip is the truth: a folder that a kill left half-way is unpacked again.
+The zip is the truth: it is replaced first, and a folder that does not agree with it is unpacked again.
 """
 
 import errno
+import io
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.whole import recover, replace_folder, staging, write_file
 
 STAMP_FILE = "stamp.txt"
 MODEL_FILE = "model.keras"
 
 
 def finished(folder: Path, stamp: str) -> bool:
-    """Tell whether `folder` holds the model of this stamp; unpack it again where only its archive is whole.
+    """Tell whether `folder` holds the model of this stamp; mend it where a kill left it, from its archive if need be.
 
     Args:
         folder: of the model, `build/models/NAME`.
@@ -27,6 +31,7 @@ def finished(folder: Path, stamp: str) -> bool:
     """
     archive = archive_of(folder)
     try:
+        recover(folder)
         with zipfile.ZipFile(archive) as packed:
             if packed.read(STAMP_FILE).decode() != stamp:
                 return False
@@ -57,22 +62,31 @@ def writing(folder: Path, stamp: str) -> Iterator[Path]:
         ConfigError: the disk is full or the place cannot be written; nothing half-written is left behind.
     """
     archive = archive_of(folder)
-    with writable(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            inside = Path(temporary) / folder.name
-            inside.mkdir()
-            yield inside
-            (inside / STAMP_FILE).write_text(stamp)
-            packed = Path(temporary) / archive.name
-            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
-                for path in sorted(inside.rglob("*")):
-                    if path.is_file():
-                        target.write(path, path.relative_to(inside))
-            with packed.open("rb") as file:
-                os.fsync(file.fileno())
-            packed.replace(archive)
-            _replace(inside, folder)
+    with writable(folder), staging(folder.parent) as work:
+        inside = work / folder.name
+        inside.mkdir()
+        yield inside
+        (inside / STAMP_FILE).write_text(stamp)
+        packed = work / archive.name
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+            for path in sorted(inside.rglob("*")):
+                if path.is_file():
+                    target.write(path, path.relative_to(inside))
+        with packed.open("rb") as file:
+            os.fsync(file.fileno())
+        packed.replace(archive)
+        replace_folder(inside, folder)
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as a compressed `.npz`, whole or not at all; none of them may be of objects.
+
+    Raises:
+        OSError: the disk is full or the place cannot be written.
+    """
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    write_file(path, packed.getvalue())
 
 
 @contextmanager
@@ -103,17 +117,6 @@ def _unpacked(folder: Path, packed: zipfile.ZipFile) -> bool:
 
 
 def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        inside = Path(temporary) / folder.name
-        packed.extractall(inside)
-        _replace(inside, folder)
-
-
-def _replace(new: Path, folder: Path) -> None:
-    if folder.exists():
-        old = new.with_name(f"{new.name}.old")
-        folder.replace(old)
-        new.replace(folder)
-        shutil.rmtree(old)
-    else:
-        new.replace(folder)
+    with staging(folder.parent) as work:
+        packed.extractall(work / folder.name)
+        replace_folder(work / folder.name, folder)

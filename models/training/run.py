@@ -8,11 +8,12 @@ be killed between its two files.
 import fcntl
 import json
 import math
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.errors import ConfigError
+from edge.whole import sweep, write_file
 from models.training.archive import MODEL_FILE, finished, writable, writing
 from models.training.curves import plot_history
 from models.training.recipe import fingerprint
@@ -31,6 +33,9 @@ MODELS = Path("build/models")
 """Where trained models land, one folder and one archive each; below `logs`, what TensorBoard reads."""
 
 HISTORY_FILE, FIGURES_FILE, RECIPE_FILE, CURVES_FILE = "history.json", "figures.json", "recipe.toml", "curves.png"
+
+STATE_FILE = "state.json"
+"""In the folder of an unfinished run: which of its files count."""
 
 Figures = dict[str, Any]
 """Names -> numbers, words, lists and dicts of them, as JSON can hold them."""
@@ -139,7 +144,9 @@ def train(job: Job, finish: bool = False) -> Result:
     Raises:
         ConfigError: the loss became NaN, the disk is full, or another process trains this model.
     """
+    sweep(job.folder)
     if finished(job.path, job.stamp):
+        _drop_state_of_finished(job)
         return read_result(job.path)
     with writable(job.folder), _alone(job) as work:
         state = _read_state(work, job)
@@ -186,12 +193,27 @@ def _alone(job: Job) -> Iterator[Path]:
         yield work
 
 
+def _drop_state_of_finished(job: Job) -> None:
+    """Remove the state of a run that a kill ended after the model was whole; that of another recipe stays."""
+    if not work_folder(job.path).exists():
+        return
+    with suppress(OSError, ConfigError), _alone(job) as work:  # ConfigError: a process trains it by another recipe
+        if _stored_state(work, job).stamp == job.stamp:
+            shutil.rmtree(work)
+
+
+def _stored_state(work: Path, job: Job) -> _State:
+    """Return the state on disk, or a fresh one where there is none that can be read."""
+    try:
+        return msgspec.json.decode((work / STATE_FILE).read_bytes(), type=_State)
+    except (OSError, msgspec.DecodeError):
+        return _State(job.stamp)
+
+
 def _read_state(work: Path, job: Job) -> _State:
     """Return where an earlier process left off, or a fresh state; sweep files that do not count."""
-    try:
-        state = msgspec.json.decode((work / "state.json").read_bytes(), type=_State)
-    except (OSError, msgspec.DecodeError):
-        state = _State(job.stamp)
+    sweep(work)
+    state = _stored_state(work, job)
     if state.stamp != job.stamp:
         _say(f"{job.name}: recipe or data changed since epoch {state.epoch} of an unfinished run; beginning anew")
         state = _State(job.stamp)
@@ -245,13 +267,13 @@ def _save(model: keras.Model, job: Job, state: _State, work: Path, logs: dict[st
         state.history.setdefault(name, []).append(value)
     state.weights = f"epoch-{state.epoch:04}.weights.h5"
     model.save_weights(work / state.weights)
+    with (work / state.weights).open("rb") as file:
+        os.fsync(file.fileno())
     value = logs[job.monitor]
     if state.best_epoch < 0 or (value < state.best if job.mode == "min" else value > state.best):
         state.best, state.best_epoch, state.best_weights = value, state.epoch, state.weights
     state.epoch += 1
-    unfinished = work / "state.json.new"
-    unfinished.write_bytes(msgspec.json.encode(state))
-    unfinished.replace(work / "state.json")
+    write_file(work / STATE_FILE, msgspec.json.encode(state))
     _sweep(work, state)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge.errors import ConfigError
+from edge.whole import sweep, write_file
 from models.training.archive import writable
 from models.training.recipe import Part, read_recipe
 from models.workflow.kinds import KINDS, Task
@@ -109,9 +110,8 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
         raise ConfigError(f"recipe {path}: want a new file, got one that is there; give another --name or remove it")
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.new")
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(path)
+        sweep(path.parent)
+        write_file(path, text.encode())
 
 
 def _plain(name: str) -> bool:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.types import F32
+from edge.whole import sweep, write_file
 from models.data.split import split_rows
-from models.training.archive import STAMP_FILE, writable
+from models.training.archive import STAMP_FILE, writable, write_arrays
 from models.training.recipe import fingerprint
 from models.workflow.data import Examples, read_examples
 from models.workflow.kinds import KINDS, better_by, chance, scores
@@ -131,12 +132,11 @@ def take_step(step: Step, case: Case) -> Verdict:
             raise ConfigError(f"step {step}: want step {before} passed before, got {got}; take that step first")
     with writable(case.folder):
         case.folder.mkdir(parents=True, exist_ok=True)
+        sweep(case.folder)
         verdict = STEPS[step](case)
         stamp = case.stamp_of(step)
         record = {"stamp": stamp, "passed": verdict.passed, "words": verdict.words, "figures": verdict.figures}
-        unfinished = case.folder / f".{step}.json.new"
-        unfinished.write_text(json.dumps(record, indent=1), "utf-8")
-        unfinished.replace(case.folder / f"{step}.json")
+        write_file(case.folder / f"{step}.json", json.dumps(record, indent=1).encode())
     return verdict
 
 
@@ -159,9 +159,7 @@ def split(case: Case) -> Verdict:
     share = min(0.5, recipe.eval_share / (1 - recipe.test_share))
     train, held = split_rows(strata[rest], groups[rest], share, recipe.seed, names)
     rows: dict[str, NDArray[np.int64]] = {"train": rest[train], "eval": rest[held], "test": test}
-    unfinished = case.folder / ".split.new.npz"
-    np.savez(unfinished, allow_pickle=False, **rows)
-    unfinished.replace(case.folder / "split.npz")
+    write_arrays(case.folder / "split.npz", **rows)
     owners = [set(groups[part].tolist()) for part in rows.values()]
     shared = len(owners[0] & owners[1]) + len(owners[0] & owners[2]) + len(owners[1] & owners[2])
     kinds = [set(strata[part].tolist()) for part in rows.values()]
@@ -177,9 +175,7 @@ def vectorise(case: Case) -> Verdict:
     x, y = case.part("train")
     pictures = case.examples.pictures
     scaling = fit_scaling(None if pictures else x, y if case.recipe.task == "regression" else None)
-    unfinished = case.folder / ".scaling.new.npz"
-    np.savez(unfinished, allow_pickle=False, **dataclasses.asdict(scaling))
-    unfinished.replace(case.folder / "scaling.npz")
+    write_arrays(case.folder / "scaling.npz", **dataclasses.asdict(scaling))
     if pictures:
         low, high = int(x.min()), int(x.max())
         passed = high > low and (high > 1)
@@ -273,9 +269,7 @@ def _tested(case: Case) -> tuple[float, int]:
     if net not in nets:
         x, truth = case.part("test")
         nets[net] = float(scores(case.recipe.task, truth, _ask(path, x)).mean())
-        unfinished = record.with_name(".test.json.new")
-        unfinished.write_text(json.dumps({"stamp": case.stamp, "nets": nets}), "utf-8")
-        unfinished.replace(record)
+        write_file(record, json.dumps({"stamp": case.stamp, "nets": nets}).encode())
     return nets[net], len(nets)
 
 

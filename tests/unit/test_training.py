@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,56 @@ def test_archive_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not finished(folder, "another stamp")
     archive_of(folder).write_bytes(archive_of(folder).read_bytes()[:-30])
     assert not finished(folder, "stamp")
+
+
+def test_next_start_sweeps_what_a_killed_training_left(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path, 1)
+    train(job)
+    left = tmp_path / ".edge-staging-killed" / "new"
+    left.mkdir(parents=True)
+    (left / "model.keras").write_text("half")
+    work = work_folder(job.path)  # killed while it removed the state of the finished run
+    work.mkdir()
+    (work / "epoch-0000.weights.h5").write_text("weights")
+    assert not train(job).trained
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "tiny", "tiny.zip"]
+
+
+def test_state_of_another_recipe_outlives_the_finished_model(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path, 1)
+    train(job)
+    state = work_folder(job.path) / "state.json"
+    state.parent.mkdir()
+    state.write_text('{"stamp": "another recipe", "epoch": 3}')
+    assert not train(job).trained
+    assert state.is_file()
+
+
+def test_finished_model_is_recovered_where_a_kill_left_it(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with writing(folder, "stamp") as inside:
+        (inside / "model.keras").write_text("whole")
+    made = folder.stat().st_ino
+    room = tmp_path / ".model.edge-replace"
+    (room / "new").mkdir(parents=True)
+    folder.rename(room / "old")
+    assert finished(folder, "stamp")
+    assert folder.stat().st_ino == made, "unpacked again, though it was there"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.zip"]
+
+
+def test_kill_between_archive_and_folder_is_mended(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for stamp in ("old", "new"):
+        with writing(folder, stamp) as inside:
+            (inside / "model.keras").write_text(stamp)
+        if stamp == "old":
+            shutil.copytree(folder, tmp_path / "kept")
+    shutil.rmtree(folder)
+    (tmp_path / "kept").rename(folder)  # the new archive beside the old folder
+    assert not finished(folder, "old")
+    assert finished(folder, "new")
+    assert (folder / "model.keras").read_text() == "new"
 
 
 def test_full_disk_is_one_sentence(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ HONEST: dict[str, Any] = {
     "a shape": {"class_name": "TensorShape", "items": [None, 3]},
     "a type": {"class_name": "TypeSpec", "type_spec": "tf.TensorSpec", "serialized": []},
     "a loss of a nested model": layer("Functional", compile_config={"loss": "mse", "metrics": ["accuracy"]}),
+    "a layer by its place": layer("Functional", "keras.src.engine.functional"),
+    "an activation by its place": layer("Dense", activation=function("relu", "tf_keras.src.activations")),
     "a policy": layer("Dense", dtype=layer("DTypePolicy", "keras")),
 }
 
@@ -47,6 +49,12 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "eval": (layer("Lambda", function=function("eval")), "the function builtins.eval"),
     "a builtin that Keras has too": (layer("Lambda", function=function("abs")), "the function builtins.abs"),
     "a download": (layer("Lambda", function=function("get_file", "keras.utils")), "the function keras.utils.get_file"),
+    "a copy of files": (
+        layer("Lambda", function=function("copy", "keras.src.utils.file_utils")),
+        "the function keras.src.utils.file_utils.copy",
+    ),
+    "a layer's name in another part": (layer("Model", "keras.src.utils"), "the class keras.src.utils.Model"),
+    "an activation elsewhere": (layer("Dense", activation=function("relu", "keras.utils")), "keras.utils.relu"),
     "a class of another module": (layer("Popen", "subprocess"), "the class subprocess.Popen"),
     "a layer's name elsewhere": (layer("Dense", "os"), "the class os.Dense"),
     "a lookalike module": (layer("Dense", "kerasx.layers"), "the class kerasx.layers.Dense"),
@@ -126,3 +134,23 @@ def test_nothing_that_reads_writes_or_fetches_is_on_a_list() -> None:
     for name in ("get_file", "load_model", "load_img", "deserialize", "TFSMLayer", "StringLookup", "Lambda"):
         assert name not in LAYERS | FUNCTIONS | ACTIVATIONS
     assert not [name for name in TF_SYMBOLS if name.startswith(("io.", "data.", "train.", "summary.", "raw_ops."))]
+
+
+def test_values_that_are_no_names_are_concerns_and_no_crash() -> None:
+    for odd in ([], {}, 7, True, ["TensorSpec"]):
+        for key in ("class_name", "spec_name", "type_spec", "module", "registered_name", "config"):
+            for node in (layer("Dense"), function("relu"), {**layer("__typespec__", "tensorflow.python.framework.x")}):
+                vet_config({**node, "spec_name": "TensorSpec", key: odd})
+        vet_config(layer("Lambda", function=odd, mask=odd, output_shape=odd))
+        vet_config(layer("TFOpLambda", function=odd))
+        vet_config(layer("TensorFlowOpLayer", node_def=odd))
+        vet_config(layer("Dense", activation=odd, metrics=odd))
+
+
+def test_another_registered_name_is_another_function() -> None:
+    node = {**function("relu", "keras.src.utils.data_utils"), "registered_name": "get_file"}
+    assert vet_config(node)[0].what == "the function keras.src.utils.data_utils.get_file"
+    spec = {"class_name": "__typespec__", "module": "tensorflow.python.framework.x", "spec_name": "TensorSpec"}
+    assert vet_config({**spec, "config": [], "registered_name": None}) == []
+    assert vet_config({**spec, "config": [], "registered_name": "TFOpLambda"}) != []
+    assert vet_config({**spec, "module": "tensorflow.python.keras.layers", "config": []}) != []
