@@ -33,9 +33,7 @@ _FILM_OPTIONS = (
 )
 """The last list is of decoders that FFmpeg may run to learn a film's frame size, before that size can be checked. A
 codec of still pictures is none of them: 1 MB of PNG would be decoded to gigabytes."""
-_STREAM_OPTIONS = (
-    "protocol_whitelist;tcp,udp,tls,rtp,srtp,rtsp,rtsps,http,https,httpproxy,hls,crypto|format_blacklist;concat"
-)
+_STREAM_OPTIONS = "protocol_whitelist;tcp,udp,tls,rtp,srtp,rtsp,rtsps,http,https,httpproxy,hls,crypto"
 _STREAM_DEFAULTS = "rtsp_flags;prefer_tcp"
 """What OpenCV itself asks for where the environment names no options."""
 _BACKENDS = (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER, cv2.CAP_AVFOUNDATION, cv2.CAP_MSMF, cv2.CAP_OPENCV_MJPEG)

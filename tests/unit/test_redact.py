@@ -92,6 +92,12 @@ def test_what_holds_no_secret_is_left_alone(plain):
     assert hide_passwords(f"source '{plain}': want") == f"source '{plain}': want"
 
 
+def test_blanks_in_a_password_inside_a_message():
+    said = "config rtsp:/u:my s3cret@cam/x: want a file; see http://cam:8080 or me@home"
+    assert hide_passwords(said) == "config rtsp:/***@cam/x: want a file; see http://cam:8080 or me@home"
+    assert hide_passwords(":x/ " * 20_000)  # in no time
+
+
 def test_the_host_stays_to_be_read():
     assert hide_password("rtsp://me:pw@cam.local:554/live?channel=1") == "rtsp://***@cam.local:554/live?channel=1"
     assert hide_password("http://cam/x?user=me&pwd=pw&channel=1") == "http://cam/x?user=***&pwd=***&channel=1"
