@@ -9,8 +9,8 @@ from typing import get_args
 from converters.convert import ATTEMPTS, How, bundle_folder, convert_recipe
 from converters.facts import facts_of
 from converters.flags import CALIBRATING, judged_by, origin_of, recipe_of
-from converters.inspect import describe
 from converters.handback import printable
+from converters.inspect import describe
 from converters.job import MEGABYTES, SECONDS, Limits, run_limited, walled
 from converters.load import Origin
 from converters.recipe import RECIPES, Recipe, find_recipe, read_recipe

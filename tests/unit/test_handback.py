@@ -1,4 +1,4 @@
-"""What jobs hand back: values come back as they were, and nothing that a taken-over job sends runs or leads elsewhere."""
+"""What jobs hand back: values come as they were, and nothing that a taken-over job sends runs or leads elsewhere."""
 
 import os
 import pickle
