@@ -128,8 +128,20 @@ def _add_model_flags(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--import", dest="imports", action="append", default=[], metavar="FILE.py", help="defines custom layers")
-    add("--trust", action="store_true", help="run code stored in the model file (Lambda layers)")
+    add(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="defines custom layers; runs behind the same walls as --trust",
+    )
+    add(
+        "--trust",
+        action="store_true",
+        help="run what the model file names: code stored in it (Lambda layers), functions, any operator; it still may "
+        "not write outside a scratch folder, connect or start a program",
+    )
     add("--time-limit", type=float, default=SECONDS, metavar="S", help="for each step (default: %(default).0f s)")
     add("--memory-limit", type=float, default=MEGABYTES, metavar="MB", help="for each step (default: %(default)s)")
 

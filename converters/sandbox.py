@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 from converters import callfilter, filewalls
-from converters.modelfile import ConversionError
 
 Way = Literal["landlock", "namespaces"]
 WAYS: tuple[Way, ...] = ("landlock", "namespaces")
@@ -134,6 +133,8 @@ def memory_for(stored_bytes: int) -> Iterator[None]:
         ConversionError: more was asked for, and the library said so; where it dies of it instead, `converters.job`
             tells the cause.
     """
+    from converters.modelfile import ConversionError  # not above: it loads numpy, and numpy starts threads
+
     allowed = FREE_BYTES + UNFOLDING * stored_bytes
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _data_bytes() + allowed + 4 * (os.cpu_count() or 1) * _THREAD_BYTES
