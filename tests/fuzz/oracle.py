@@ -16,8 +16,9 @@ _SENTENCE = re.compile(r"(edge|converters): .+")
 _LONGEST = 2000
 """Characters of one sentence."""
 _BESIDE = re.compile(
-    r"WARNING: .+|stage, ms .+|(capture_wait|decode|preprocess|detect|  model of \w+|embed|match|sinks|frame|"
-    r"age of result) +\d.*|\d+ frames in .+|\d+ frames: .+|INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
+    r"WARNING: .+|not usable: .+|sha256 of the bundle: [0-9a-f]{64}|stage, ms .+|\d+ frames in .+|\d+ frames: .+|"
+    r"(capture_wait|decode|preprocess|detect|  model of \w+|embed|match|sinks|frame|age of result) +\d.*|"
+    r"INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
 )
 """Lines that belong to a run: warnings, the profile's table, the summary."""
 _OUT_OF_MEMORY = re.compile(

@@ -13,7 +13,19 @@ import cv2
 import numpy as np
 
 from edge.backends import open_backend
-from edge.bundle import Bundle, Decoder, Embedding, Golden, Manifest, Preprocess, Provenance, TensorSpec, write_bundle
+from edge.bundle import (
+    FORMAT,
+    Bundle,
+    Decoder,
+    Embedding,
+    Golden,
+    Manifest,
+    Preprocess,
+    Provenance,
+    TensorSpec,
+    sha256,
+    write_bundle,
+)
 from edge.golden import PHOTO_SHAPE, make_golden
 from tests.conftest import fake_bundle
 from tests.unit.test_compare import pair_bundle
@@ -85,10 +97,10 @@ def _bundle(
 ) -> None:
     """Write a bundle whose stored answer is what the runtime gives here."""
     manifest = Manifest(
-        format=_format(), name=f"{runtime}-{task}", task=task, runtime=runtime, variant="fp32",
-        model_file=f"model.{runtime}", model_sha256="", inputs=(specs[0],), outputs=tuple(specs[1]),
+        format=FORMAT, name=f"{runtime}-{task}", task=task, runtime=runtime, variant="fp32",
+        model_file=f"model.{runtime}", inputs=(specs[0],), outputs=tuple(specs[1]),
         preprocess=Preprocess(fit="letterbox" if task == "detect" else "stretch", pad_value=0),
-        golden=Golden(sha256="", max_error=1e-3, why="float sums in another order"),
+        golden=Golden(max_error=1e-3, why="float sums in another order"),
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
         labels=("a", "b", "c") if task in ("classify", "detect") else (),
         decoder=Decoder(name="nanodet", strides=(_STRIDE,), bins=_BINS, threshold=0.4) if task == "detect" else None,
@@ -97,19 +109,13 @@ def _bundle(
     image = _picture(3, SIDE, SIDE)
     (folder / "made").mkdir(exist_ok=True)
     (folder / "made" / manifest.model_file).write_bytes(model)
-    backend = open_backend(Bundle(folder / "made", manifest), 1)
+    backend = open_backend(Bundle(folder / "made", manifest, {manifest.model_file: sha256(model)}), 1)
     tensor = image[None].astype(specs[0].dtype)
     answer = [np.array(output) for output in backend.invoke([tensor])]
     backend.close()
     photo = np.random.default_rng(0).integers(0, 256, (*PHOTO_SHAPE, 3), np.uint8)
     golden = make_golden(manifest, [image], photo, answer)
     write_bundle(folder / "bundles" / manifest.name, manifest, model, golden)
-
-
-def _format() -> int:
-    from edge.bundle import FORMAT
-
-    return FORMAT
 
 
 def _onnx_bundles(folder: Path) -> None:

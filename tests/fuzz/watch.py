@@ -21,6 +21,8 @@ COMMAND = (sys.executable, "-m", "tests.fuzz.worker")
 
 _LOOK_S = 0.02
 _START_S = 120.0
+_GRACE_S = 3.0
+"""Multiprocessing's own servers end when they find their pipes closed."""
 _LINE_BYTES = 1_000_000
 """Most that is read of what a case said."""
 
@@ -143,10 +145,13 @@ class Worker:
         return json.loads(line) if line else None
 
     def _stragglers(self, pid: int, standing: set[int]) -> int:
-        """Count processes that began with the case and are still here; those of a forkserver stay."""
+        """Count processes that began with the case and do not end soon after it; those of a forkserver stay."""
         if not self.forked:
             return 0
-        return len(set(_family(pid)) - standing)
+        until = time.monotonic() + _GRACE_S
+        while (here := set(_family(pid)) - standing) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        return len(here)
 
     def _files(self) -> dict[str, tuple[int, int, int]]:
         """List what lies in home, the temporary place and the case's folder."""
@@ -191,8 +196,9 @@ def _family(pid: int) -> list[int]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 stat = (folder / "stat").read_text()
-                parent = int(stat[stat.rindex(")") :].split()[2])
-                children.setdefault(parent, []).append(int(folder.name))
+                _, state, parent, *_ = stat[stat.rindex(")") :].split()
+                if state != "Z":
+                    children.setdefault(int(parent), []).append(int(folder.name))
     found = [pid]
     for one in found:
         found += children.get(one, [])

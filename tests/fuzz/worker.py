@@ -4,6 +4,7 @@ It has imported what the commands need. A case whose command does its work in it
 a crash is that case's alone; a command that starts processes by itself is called here.
 """
 
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -66,7 +67,11 @@ def main() -> None:
     _say(answers, {"ready": True})
     for line in asked:
         request = json.loads(line)
-        _say(answers, (_forked if request["forked"] else _called)(request))
+        if request["forked"]:
+            _say(answers, _forked(request))
+            _bury_orphans()
+        else:
+            _say(answers, _called(request))
 
 
 def _say(answers: Any, answer: Mapping[str, Any]) -> None:
@@ -79,6 +84,13 @@ def _adopt_orphans() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _bury_orphans() -> None:
+    """Let processes that ended under this one go."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _addresses() -> int:

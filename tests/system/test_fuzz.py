@@ -13,7 +13,7 @@ from tests.fuzz.mutate import dump_message, dump_tree, mutate_message, mutate_tr
 from tests.fuzz.oracle import faults
 
 SEED = 7
-FORKED, KERAS = 200, 24
+FORKED, KERAS = 120, 16
 """Mutations of four kinds together, and of Keras files, each of which needs a process with TensorFlow in it."""
 ATTEMPT = Attempt("x", "edge", ())
 
