@@ -106,6 +106,23 @@ def test_error_between_the_two_renames_brings_the_old_one_back(tmp_path: Path, m
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_what_a_dead_process_moved_away_is_back_before_another_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = tmp_path / ".bundle.edge-replace"
+    for name in ("old", "new", "copy"):
+        make(room / name, name)
+    monkeypatch.setattr(whole, "_exchange", no_exchange(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        put(tmp_path / "bundle", "newer")
+    assert versions(tmp_path / "bundle") == {"a": "old", "sub/b": "old"}
+    monkeypatch.undo()
+    make(room / "new", "left")
+    put(tmp_path / "bundle", "newer")
+    assert versions(tmp_path / "bundle") == {"a": "newer", "sub/b": "newer"}
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_error_that_is_no_lack_of_exchange_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "bundle", "old")
     monkeypatch.setattr(whole, "_exchange", no_exchange(errno.EIO))
