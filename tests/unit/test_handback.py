@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from converters.handback import classes_of, pack, printable, regular_files, unpack
+from converters.handback import classes_of, pack, regular_files, unpack
 from converters.modelfile import ConversionError
 from edge.types import F32
 
@@ -138,7 +138,3 @@ def test_only_plain_files_may_be_left(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     with pytest.raises(ConversionError, match="'link'"):
         regular_files(tmp_path / "link")
-
-
-def test_nothing_printed_steers_a_terminal() -> None:
-    assert printable("a\x1b[31m\r\x07b\u202ec\nd") == "a?[31m??b?c\nd"
