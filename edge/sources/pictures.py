@@ -45,7 +45,6 @@ class Pictures:
         self.frames: int | None = len(self._paths)
         self._next = 0
         self._given = 0
-        quiet_opencv()
         if self.frames == 1:
             read_picture(self._paths[0])
 
@@ -120,6 +119,7 @@ def read_picture(path: Path) -> U8:
         raise SourceError(f"{name}: want a readable file, got '{error.strerror}'; check the path") from error
     except LimitError as error:
         raise SourceError(f"{name}: {error}; replace, rename or remove it") from error
+    quiet_opencv()
     whole = not data.startswith(b"\xff\xd8\xff") or data.rfind(b"\xff\xd9", len(data) // 2) >= 0
     try:  # half a JPEG would be decoded with a grey lower half, so it is refused by its missing end mark
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
