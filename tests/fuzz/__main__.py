@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tests.fuzz import originals
 from tests.fuzz.case import Attempt, Case, Outcome
 from tests.fuzz.kinds import KINDS
-from tests.fuzz.oracle import COLUMNS, SECONDS, faults, is_refusal
+from tests.fuzz.oracle import CHATTER, COLUMNS, SECONDS, faults, is_refusal
 from tests.fuzz.watch import Worker
 from tests.fuzz.worker import ROOT
 
@@ -97,12 +97,13 @@ class Run:
                 self._slow.append(case)
                 return
             self.counts[case.kind, "run"] += 1
-            self.counts[case.kind, "answered" if is_refusal(outcome) else "opened"] += not found
+            failed = any(column != CHATTER for column, _ in found)
+            self.counts[case.kind, "answered" if is_refusal(outcome) else "opened"] += not failed
             for column in {column for column, _ in found}:
                 self.counts[case.kind, column] += 1
-            if found:
+            if failed:
                 self.failures.append((case, attempt, found))
-        if found and self._keep is not None:
+        if failed and self._keep is not None:
             target = self._keep / case.name.replace(":", "-")
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)

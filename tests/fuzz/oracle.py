@@ -10,7 +10,9 @@ MEMORY_MB, SECONDS, KILL_SECONDS = 1024.0, 20.0, 25.0
 """Most memory beside what the whole input takes; longest time; when the watcher ends a case."""
 
 CODES = (0, 2, 3, 4)
-COLUMNS = ("tracebacks", "memory", "time", "other")
+CHATTER = "chatter"
+"""Column of what libraries write to the screen by themselves: counted and shown, and no failure."""
+COLUMNS = ("tracebacks", "memory", "time", "other", CHATTER)
 
 _SENTENCE = re.compile(r"(edge|converters): .+")
 _LONGEST = 2000
@@ -21,6 +23,10 @@ _BESIDE = re.compile(
     r"INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
 )
 """Lines that belong to a run: warnings, the profile's table, the summary."""
+_LIBRARY = re.compile(
+    r"libpng (warning|error): .+|Corrupt JPEG data: .+|Premature end of JPEG .+|\[ ?(WARN|ERROR|INFO):\d.+|"
+    r"\[\w+ @ 0x[0-9a-f]+\] .+|Unexpected (element|list type|frame).+|Invalid SOS .+|Unsupported marker .+|TIFF\w*: .+"
+)
 _OUT_OF_MEMORY = re.compile(
     r"MemoryError|bad_?alloc|[Uu]nable to allocate|[Oo]ut of memory|Insufficient memory|Failed to allocate", re.I
 )
@@ -88,6 +94,10 @@ def _words(attempt: Attempt, outcome: Outcome) -> list[tuple[str, str]]:
     strangers = [line for line in lines if line not in sentences and not _BESIDE.fullmatch(line)]
     if len(sentences) != (outcome.code != 0):
         found.append(("other", f"exit code {outcome.code} with {len(sentences)} sentences"))
+    chatter = [line for line in strangers if _LIBRARY.match(line)]
+    if chatter:
+        found.append((CHATTER, ascii(chatter[0])[:200]))
+    strangers = [line for line in strangers if line not in chatter]
     if strangers:
         found.append(("other", f"said beside the sentence: {ascii(strangers[0])[:200]}"))
     longest = max((len(line) for line in lines), default=0)

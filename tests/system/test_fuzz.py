@@ -52,6 +52,7 @@ def test_a_damaged_input_opens_or_is_refused_in_a_sentence(run: Run, kinds: list
         (Outcome(code=3, err=f"edge: {'x' * 3000}\n"), "other"),
         (Outcome(code=3, err="edge: want x\n", left=["tmp/edge-job-1/stderr"]), "other"),
         (Outcome(code=0, processes=1), "other"),
+        (Outcome(code=3, err="libpng warning: IEND: invalid\nedge: want x\n"), "chatter"),
     ],
 )
 def test_what_is_wrong_is_seen(outcome: Outcome, column: str) -> None:
