@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert zoo ablation test kill check bench clean
+.PHONY: help demo convert zoo ablation test kill fuzz check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -69,6 +69,11 @@ check: $(INSTALLED)  ## lint, strict types, import law
 
 bench: $(INSTALLED)  ## measure the loop against bare models, and its parts against their peers
 	$(BIN)/python -m benchmarks
+
+# SEED= another one, KIND=bundles,models,keras,pictures,films, KEEP= a folder for what fails; 1 if anything does.
+fuzz: $(INSTALLED)  ## give the commands 2,000 damaged bundles, models, pictures and films, ten minutes
+	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --mutations 2000 --minutes 10 \
+	    $(if $(KIND),--kind $(KIND)) $(if $(KEEP),--keep $(KEEP))
 
 clean:  ## remove build/ and .venv/
 	rm -rf build .venv dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

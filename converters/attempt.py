@@ -20,9 +20,10 @@ from converters.record import Attempt, LayerError
 from converters.study import Study, read_study
 from converters.targets import TARGETS
 from converters.tasks import Answer, agreement, drop
+from converters.tolerance import measure, tolerance
 from converters.traced import Traced, read_traced
 from edge.backends import Backend, open_backend, runtime_installed
-from edge.bundle import OutputParity
+from edge.bundle import Golden, OutputParity
 from edge.errors import BundleError, ConfigError
 from edge.golden import golden_inputs, make_golden
 from edge.model import open_model
@@ -54,7 +55,7 @@ class Outcome:
     minimum_runtime: str = ""
 
 
-def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: str, staged: Path) -> Outcome:
+def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: str, basis: str, staged: Path) -> Outcome:
     """Make one file and prove it; to be run as a job.
 
     Args:
@@ -62,6 +63,7 @@ def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: st
         variant: what to make.
         settings: of the quantiser; None for a variant that has none.
         stamp: for the bundle's provenance.
+        basis: the same.
         staged: folder to leave the bundle in; it is one only if the attempt has no complaint.
 
     Raises:
@@ -83,7 +85,7 @@ def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: st
         made = Attempt(settings=words, seconds=time.monotonic() - begun, complaint=str(error))
         return Outcome(made, quality=0.0, hopeless=True)
     try:
-        made, latency, described = _prove(study, traced, variant, model, facts, words, stamp, staged)
+        made, latency, described = _prove(study, traced, variant, model, facts, words, (stamp, basis), staged)
     except BundleError as error:
         complaint = str(error).replace(str(staged), study.recipe.bundle_name(variant))
         made = Attempt(settings=words, seconds=0.0, complaint=complaint, size=len(model))
@@ -132,11 +134,14 @@ def _prove(
     model: bytes,
     facts: FileFacts,
     settings: str,
-    stamp: str,
+    marks: tuple[str, str],
     staged: Path,
 ) -> tuple[Attempt, float | None, str]:
-    """Run the file as the device would and hold it against Keras; leave the bundle in `staged` if it passes."""
-    manifest = manifest_for(study, traced.names, variant, facts, settings, stamp)
+    """Run the file as the device would and hold it against Keras; leave the bundle in `staged` if it passes.
+
+    `marks` are the stamp and the basis of its provenance.
+    """
+    manifest = manifest_for(study, traced.names, variant, facts, settings, *marks)
     bundle = stage(staged, manifest, model, b"")
     backend = open_backend(bundle, THREADS)
     try:
@@ -162,6 +167,8 @@ def _prove(
         manifest = replace(manifest, parity=parity, metrics=metrics)
         tensors = golden_inputs(manifest, {f"input_{n}": value for n, value in enumerate(study.golden)})
         outputs = [output.copy() for output in backend.invoke(tensors)]
+        max_error, why = tolerance(variant.kind, measure(bundle, tensors, outputs))
+        manifest = replace(manifest, golden=Golden(max_error=max_error, why=why))
         latency = _latency(backend, tensors)
         described = f"{backend.description}, {THREADS} threads"
     finally:

@@ -10,7 +10,7 @@ from converters.convert import ATTEMPTS, How, bundle_folder, convert_recipe
 from converters.facts import facts_of
 from converters.flags import CALIBRATING, judged_by, origin_of, recipe_of
 from converters.inspect import describe
-from converters.job import MEGABYTES, SECONDS, Limits, run_limited
+from converters.job import MEGABYTES, SECONDS, Limits, run_limited, walled
 from converters.load import Origin
 from converters.recipe import RECIPES, Recipe, find_recipe, read_recipe
 from converters.targets import TARGETS
@@ -128,8 +128,20 @@ def _add_model_flags(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--import", dest="imports", action="append", default=[], metavar="FILE.py", help="defines custom layers")
-    add("--trust", action="store_true", help="run code stored in the model file (Lambda layers)")
+    add(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="defines custom layers; runs behind the same walls as --trust",
+    )
+    add(
+        "--trust",
+        action="store_true",
+        help="run what the model file names: code stored in it (Lambda layers), functions, any operator; it still may "
+        "not write outside a scratch folder, connect or start a program",
+    )
     add("--time-limit", type=float, default=SECONDS, metavar="S", help="for each step (default: %(default).0f s)")
     add("--memory-limit", type=float, default=MEGABYTES, metavar="MB", help="for each step (default: %(default)s)")
 
@@ -189,7 +201,8 @@ def _work(options: argparse.Namespace) -> list[tuple[Recipe, Origin, Path]]:
     """
     if len(options.models) == 1 and _is_model(options.models[0]):
         origin = origin_of(options)
-        facts = run_limited(facts_of, Limits(options.time_limit, options.memory_limit), "opening the model", origin)
+        limits = Limits(options.time_limit, options.memory_limit, walls=walled(origin))
+        facts = run_limited(facts_of, limits, "opening the model", origin)
         recipe = recipe_of(options, facts)
         if not options.task:
             _say(f"{recipe.stem}: task '{recipe.task}', guessed from the model; if it is another, say so with --task")
@@ -219,8 +232,9 @@ def _is_model(name: str) -> bool:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    limits = Limits(options.time_limit, options.memory_limit)
-    for line in run_limited(describe, limits, "opening the model", origin_of(options), options.size):
+    origin = origin_of(options)
+    limits = Limits(options.time_limit, options.memory_limit, walls=walled(origin))
+    for line in run_limited(describe, limits, "opening the model", origin, options.size):
         _say(line)
     return 0
 

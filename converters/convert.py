@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Literal
 
@@ -19,19 +20,20 @@ from msgspec.structs import replace
 from converters.assets import source_path
 from converters.attempt import Outcome, attempt
 from converters.evidence import write_evidence
-from converters.job import DEFAULT_LIMITS, Limits, run_limited
+from converters.job import DEFAULT_LIMITS, Limits, run_limited, walled
 from converters.load import ConversionError, Origin
 from converters.pack import write_staged
 from converters.plots import shorten
-from converters.recipe import Recipe, Settings, Variant, choose_variants
+from converters.recipe import VARIANTS, Recipe, Settings, Variant, choose_variants
 from converters.record import Attempt, LayerError, Record, VariantRecord
 from converters.remedy import next_settings
 from converters.report import choose, merge, read_record, write_report
 from converters.stamp import basis, is_up_to_date, note_refusal, refusal, stamp
 from converters.study import Places, Study, read_study, study
 from converters.targets import run_legacy
-from edge.bundle import STAGING
-from edge.errors import ConfigError
+from edge.bundle import MANIFEST_FILE, peek_bundle, remove_bundle
+from edge.errors import BundleError, ConfigError
+from edge.whole import staging, sweep
 
 Say = Callable[[str], None]
 
@@ -103,8 +105,8 @@ def bundle_folder(folder: Path) -> Iterator[Path]:
             raise ConfigError(
                 f"--out {folder}: want no other conversion there, got one at work; wait for it"
             ) from error
-        for left in folder.glob(f"{STAGING}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        sweep(folder)
+        sweep(Path(tempfile.gettempdir()))
         yield folder
 
 
@@ -144,11 +146,13 @@ def convert_recipe(recipe: Recipe, origin: Origin, base: Path, folder: Path, how
             todo.append(variant)
     if not todo:
         return 0
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as temporary:
-        bench = Path(temporary)
+    with staging(Path(tempfile.gettempdir())) as bench:
+        # Jobs leave their files there, and write nowhere else.
+        how = changed(how, limits=changed(how.limits, writable=(bench,), walls=walled(origin)))
         workshop = _study(recipe, origin, base, foundation, any(v.fitted for v in todo), bench, how)
         made = [_convert_variant(workshop, variant, folder) for variant in todo]
-    _report(workshop, made, folder)
+    whole = not how.variants and not how.runtimes and any(record.status == "written" for record in made)
+    _report(workshop, made, folder, _strangers(workshop, folder, whole))
     return sum(record.status == "failed" for record in made)
 
 
@@ -215,8 +219,9 @@ def _try(workshop: _Workshop, variant: Variant) -> tuple[list[Attempt], Outcome 
         begun = time.monotonic()
         try:
             outcome = run_limited(
-                attempt, workshop.how.limits, name, workshop.folder, variant, settings, workshop.stamp(variant), staged
-            )
+                attempt, workshop.how.limits, name, workshop.folder, variant, settings, workshop.stamp(variant),
+                workshop.basis, staged,
+            )  # fmt: skip
             made = outcome.attempt
             if not made.complaint and variant.runtime == "tflite" and recipe.target == "pi5-legacy":
                 run_legacy(staged)
@@ -266,7 +271,43 @@ def _reason(attempts: list[Attempt]) -> str:
     return words
 
 
-def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path) -> None:
+def _strangers(workshop: _Workshop, folder: Path, remove: bool) -> tuple[str, ...]:
+    """Find bundles of this name that were made from another model or other data, and remove them if all are made anew.
+
+    Args:
+        workshop: whose name and basis.
+        folder: where bundles live.
+        remove: False to leave them where they are.
+
+    Returns:
+        Names of those that are still there.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    left = []
+    for variant in VARIANTS.values():
+        path = folder / workshop.recipe.bundle_name(variant)
+        if not (path / MANIFEST_FILE).is_file() or _basis_of(path) == workshop.basis:
+            continue
+        if remove:
+            remove_bundle(path)
+            workshop.how.say(f"{path.name}: removed, it was made from another model or other data")
+        else:
+            workshop.how.say(f"{path.name}: still there, but made from another model or other data")
+            left.append(path.name)
+    return tuple(left)
+
+
+def _basis_of(path: Path) -> str:
+    """Return the hash of the model and data that a bundle was made from; "" for one of another format."""
+    try:
+        return peek_bundle(path).manifest.provenance.basis
+    except BundleError:
+        return ""
+
+
+def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path, strangers: tuple[str, ...]) -> None:
     """Write the report and the evidence beside the bundles."""
     known, recipe = workshop.study, workshop.recipe
     record = Record(
@@ -282,6 +323,7 @@ def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path) -> Non
         calibration_range=known.ranges,
         findings=known.findings,
         variants=tuple(made),
+        strangers=strangers,
     )
     beside = folder / f"{recipe.stem}{REPORT_SUFFIX}"
     beside.mkdir(exist_ok=True)
@@ -289,5 +331,5 @@ def _report(workshop: _Workshop, made: list[VariantRecord], folder: Path) -> Non
     chosen, why = choose(record, recipe.target)
     record = replace(record, chosen=chosen, why=why)
     write_report(beside, record, known.sheet)
-    write_evidence(beside, known)
+    write_evidence(beside, known, workshop.basis)
     workshop.how.say(f"{recipe.stem}: take {chosen or 'nothing'}: {why}; report: {beside / 'report.html'}")

@@ -1,29 +1,30 @@
 """What a bundle was held against, kept beside its report: a few inputs and Keras' answers, to verify it by later.
 
-`checks.npz` in the report's folder holds `input_<i>_<n>`, the tensors of example i, and `keras_<i>_<n>`, what the
-Keras model answered.
+`checks.npz` in the report's folder holds `input_<i>_<n>`, the tensors of example i, `keras_<i>_<n>`, what the Keras
+model answered, and `basis`, the hash of the model and its data: evidence speaks of the bundles that name the same.
 """
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from converters.load import Tensor
 from converters.study import Study
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimitError
+from edge.limits import read_npz
+from edge.whole import write_file
 
 EVIDENCE_FILE = "checks.npz"
+_BASIS = "basis"
 
 _MOST_BYTES = 32_000_000
 """Enough for 48 examples of every model here but the largest maps, small enough to keep."""
 
 
-def write_evidence(folder: Path, study: Study) -> None:
+def write_evidence(folder: Path, study: Study, basis: str) -> None:
     """Keep as many of the parity examples as fit."""
-    arrays: dict[str, Tensor] = {}
+    arrays: dict[str, Tensor] = {_BASIS: np.array(basis)}
     size = 0
     for number, answer in enumerate(study.reference):
         inputs = study.parity.inputs(study.parity_rows[number])
@@ -34,22 +35,19 @@ def write_evidence(folder: Path, study: Study) -> None:
         arrays.update({f"keras_{number}_{place}": tensor for place, tensor in enumerate(answer)})
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **arrays)
-    unfinished = folder / f".{EVIDENCE_FILE}"
-    unfinished.write_bytes(packed.getvalue())
-    unfinished.replace(folder / EVIDENCE_FILE)
+    write_file(folder / EVIDENCE_FILE, packed.getvalue())
 
 
-def read_evidence(folder: Path) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-    """Return the inputs and Keras' answers of each example.
+def read_evidence(folder: Path) -> tuple[list[list[Tensor]], list[list[Tensor]], str]:
+    """Return the inputs and Keras' answers of each example, and the basis they belong to, "" = not known.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
     path = folder / EVIDENCE_FILE
     try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_npz(path)
+    except (OSError, LimitError) as error:
         raise ConfigError(
             f"evidence {path}: want the file that the conversion left beside the bundle, got '{error}'; "
             "keep the .report folder beside the bundles, or convert again"
@@ -60,7 +58,7 @@ def read_evidence(folder: Path) -> tuple[list[list[Tensor]], list[list[Tensor]]]
         number = len(inputs)
         inputs.append(_row(arrays, f"input_{number}_"))
         answers.append(_row(arrays, f"keras_{number}_"))
-    return inputs, answers
+    return inputs, answers, str(arrays.get(_BASIS, ""))
 
 
 def _row(arrays: dict[str, Tensor], prefix: str) -> list[Tensor]:

@@ -5,8 +5,6 @@ handed to another process.
 """
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError, SourceError
+from edge.errors import ConfigError, LimitError, SourceError
+from edge.limits import read_npz
 from edge.preprocess import Preprocessor, is_picture
+from edge.sources.capture import open_film
 from edge.sources.pictures import read_picture
 from edge.types import F32, U8
 
@@ -28,6 +28,8 @@ Tensor = NDArray[Any]
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v"})
 
 _OPEN_VIDEOS = 2
+_MOST_FRAMES = 10_000_000
+"""Four days at 25 frames a second; OpenCV gives absurd counts where a container has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,9 +347,8 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
         ConfigError: it is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        return read_npz(path)
+    except (OSError, LimitError) as error:
         raise ConfigError(
             f"data {path}: want an .npz file of arrays, got '{error}'; save it with numpy.savez"
         ) from error
@@ -358,17 +359,18 @@ class _Video:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._capture = cv2.VideoCapture(str(path))
+        self._capture = _open(path)
         self._next = 0
-        self.count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)) if self._capture.isOpened() else 0
-        if self.count < 1:
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.count = int(count) if 1 <= count < _MOST_FRAMES else 0
+        if not self.count:
             raise ConfigError(f"video {path}: want one that OpenCV can read, got no frame; remove or replace the file")
 
     def read(self, frame: int) -> U8:
         """Return one frame, uint8 (H, W, 3) RGB."""
         if frame < self._next:
             self._capture.release()
-            self._capture, self._next = cv2.VideoCapture(str(self._path)), 0
+            self._capture, self._next = _open(self._path), 0
         while self._next < frame and self._capture.grab():
             self._next += 1
         found, pixels = self._capture.read()
@@ -376,6 +378,13 @@ class _Video:
         if not found:
             raise ConfigError(f"video {self._path}: want a frame {frame}, got the end of the file; it is cut short")
         return _rgb(pixels)
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    try:
+        return open_film(path)
+    except SourceError as error:
+        raise ConfigError(str(error)) from error
 
 
 @lru_cache(maxsize=_OPEN_VIDEOS)

@@ -1,19 +1,25 @@
-"""One function in a child process of its own, with a limit on time and memory.
+"""One function in a child process of its own, with a limit on time and memory, and with walls around it.
 
 TensorFlow's quantiser and converters are known to die of a segmentation fault, and a large model may need more
 memory than there is. In a child that is an explained failure, and the next variant goes on. Children are forked from
 a server that has imported TensorFlow once, so that one starts in a fraction of a second.
+
+A job opens files that other people made, so it walls itself in first (`converters.sandbox`), and what it answers is
+read as data (`converters.handback`).
 """
 
+import functools
 import multiprocessing
 import os
-import pickle
 import re
+import select
 import signal
+import struct
 import sys
 import tempfile
 import threading
 import time
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -23,8 +29,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
-from converters.load import ConversionError
+from converters import sandbox
+from converters.handback import misbehaved, pack, regular_files, unpack
+from converters.load import ConversionError, Origin
 from edge.errors import EdgeError
+from edge.redact import printable
+from edge.whole import staging, sweep
 from models.quiet import hush_tensorflow, quiet
 
 P = ParamSpec("P")
@@ -36,9 +46,18 @@ MEGABYTES = 12_000
 """Resident memory; ResNet50's int8 calibration needs about 3,000."""
 
 _PRELOADED = ["numpy", "cv2", "tensorflow", "keras", "tf2onnx", "onnxruntime.quantization"]
-_parent: Connection | None = None
-"""In a child: where its progress and its answer go."""
+_parent: int | None = None
+"""In a child: the pipe that its progress and its answer go into."""
 _told = 0.0
+
+_HEAD = struct.Struct("!8sQ")
+"""Before each message: its kind, and how long it is."""
+_MOST_MESSAGE_BYTES = 64_000_000
+"""Findings, figures and names of a model; its tensors go into files."""
+_CHUNK_BYTES = 1 << 20
+_MOST_SAID = 80
+_LOG, _SCRATCH = "stderr", "scratch"
+_LOG_BYTES = 4000
 
 _WATCH_S = 0.1
 _SHOWN = 600
@@ -52,10 +71,14 @@ class Limits:
     Attributes:
         seconds: of wall time.
         megabytes: of resident memory.
+        writable: folders that it leaves files in; it may write nowhere else.
+        walls: False for a job that needs the network, or writes elsewhere; `walled` decides.
     """
 
     seconds: float = SECONDS
     megabytes: float = MEGABYTES
+    writable: tuple[Path, ...] = ()
+    walls: bool = True
 
 
 DEFAULT_LIMITS = Limits()
@@ -67,15 +90,25 @@ def tell(done: int, total: int, doing: str) -> None:
     now = time.monotonic()
     if _parent is not None and now - _told > _WATCH_S:
         _told = now
-        _parent.send_bytes(pickle.dumps(("progress", (done, total, doing))))
+        _send(_parent, "progress", [done, total, doing])
+
+
+def walled(origin: Origin) -> bool:
+    """Tell whether the jobs of a model run inside walls: those of every file do.
+
+    A function that builds a model is the person's own code, named on their command line or in their recipe; it may
+    fetch its weights and keep them, so it runs as they themselves would run it.
+    """
+    return not origin.is_function
 
 
 def run_limited(function: Callable[P, R], limits: Limits, what: str, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a child process and return what it returns; a bar shows the progress it tells.
 
     Args:
-        function: defined at the top of a module; it, its arguments and its result must pickle.
-        limits: on time and memory.
+        function: defined at the top of a module; it and its arguments must pickle. Its return annotation names what
+            comes back: plain values, arrays, paths, dataclasses and structs.
+        limits: on time, memory and reach.
         what: names the work in messages: "int8-tflite".
         args: for the function.
         kwargs: for the function.
@@ -86,30 +119,39 @@ def run_limited(function: Callable[P, R], limits: Limits, what: str, *args: P.ar
     """
     context = _context()
     here, there = context.Pipe(duplex=False)
-    with tempfile.TemporaryDirectory(prefix="edge-job-") as folder:
-        chatter = Path(folder) / "stderr"
-        child = context.Process(target=_child, args=(function, args, kwargs, there, str(chatter)), daemon=True)
+    kinds = typing.get_type_hints(function).get("return", ())
+    with staging(Path(tempfile.gettempdir())) as folder:
+        (folder / _SCRATCH).mkdir()
+        ways = sandbox.WAYS if limits.walls else None
+        child = context.Process(
+            target=_child, args=(function, args, kwargs, there, folder, limits.writable, ways), daemon=True
+        )
         child.start()
         there.close()
+        answer = _Answer(here.fileno(), kinds)
         try:
-            outcome = _await(child, here, limits, what)
+            _await(child, answer, limits, what)
         finally:
             _stop(child)
             here.close()
-        if outcome is None:
-            raise ConversionError(f"{what}: {_epitaph(child.exitcode)}; {_last_words(chatter)}")
-    kind, value = outcome
-    if kind == "raised":
-        raise value
-    if kind == "crashed":
-        raise ConversionError(f"{what}: want an answer from the converter, got an unforeseen {value}")
-    result: R = value
+        if answer.kind is None:
+            reason = exit_reason(child.exitcode, answer.megabytes)
+            raise ConversionError(f"{what}: {reason}; {log_tail(folder / _LOG)}")
+    if limits.walls:
+        for place in limits.writable:
+            regular_files(place)
+    if answer.kind == "raised":
+        raise answer.value
+    if answer.kind == "crashed":
+        raise ConversionError(f"{what}: want an answer from the converter, got an unforeseen {answer.value}")
+    result: R = answer.value
     return result
 
 
 def _context() -> Any:
     """Return the way to start children; the server that forks them runs afterwards, its chatter thrown away."""
     context = multiprocessing.get_context("forkserver")
+    _sweep()
     hush_tensorflow()
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
     context.set_forkserver_preload(_PRELOADED)
@@ -118,55 +160,171 @@ def _context() -> Any:
     return context
 
 
-def _child(function: Callable[..., Any], args: Any, kwargs: Any, there: Connection, chatter: str) -> None:
-    """Run in the child: call, and send what came of it."""
+@functools.cache
+def _sweep() -> None:
+    """Remove, once, the folders of jobs whose command was killed."""
+    sweep(Path(tempfile.gettempdir()))
+
+
+def _child(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    there: Connection,
+    folder: Path,
+    writable: tuple[Path, ...],
+    ways: tuple[sandbox.Way, ...] | None,
+) -> None:
+    """Run in the child: wall itself in, call, and send what came of it."""
     global _parent
-    _parent = there
+    _parent = pipe = there.fileno()
+    sandbox.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends us
-    words = os.open(chatter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    words = os.open(folder / _LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(words, 2)
     os.dup2(words, 1)  # a library that prints must not mix into what the command says
     hush_tensorflow()
+    sandbox.on_memory_limit = functools.partial(_send, pipe, "memory")
     try:
+        if ways is not None:
+            _send(pipe, "walls", sandbox.enter(folder / _SCRATCH, writable, (pipe,), ways).complaint)
         outcome = ("returned", function(*args, **kwargs))
     except EdgeError as error:
-        outcome = ("raised", error)
+        outcome = ("raised", [type(error).__module__, type(error).__qualname__, str(error)])
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must name it
-        import traceback
-
-        traceback.print_exc()
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        outcome = ("crashed", f"{type(error).__name__}: {first[:300]}")
-    sys.stderr.flush()
-    there.send_bytes(pickle.dumps(outcome))
-    there.close()
+        outcome = ("crashed", _unforeseen(error))
+    try:
+        _send(pipe, *outcome)
+    except TypeError as error:
+        _send(pipe, "crashed", _unforeseen(error))
     os._exit(0)  # TensorFlow's own end takes seconds and has nothing left to save
 
 
-def _await(child: Any, here: Connection, limits: Limits, what: str) -> tuple[str, Any] | None:
-    """Wait for the child's answer; None = it died without one."""
+def _unforeseen(error: BaseException) -> str:
+    """Leave the traceback in the log, and return the first line of an error."""
+    import traceback
+
+    traceback.print_exc()
+    sys.stderr.flush()
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first[:300]}"
+
+
+def _send(pipe: int, kind: str, value: Any) -> None:
+    """Write one message.
+
+    Raises:
+        TypeError: the value is of a kind that no job hands back.
+    """
+    data = pack(value)
+    left = memoryview(_HEAD.pack(kind.encode(), len(data)) + data)
+    while left:
+        left = left[os.write(pipe, left) :]
+
+
+class _Answer:
+    """What a job sends, gathered as it comes: a message that never ends must not hold up the clock.
+
+    Attributes:
+        kind: "returned", "raised" or "crashed"; None = not answered.
+        value: what came with it.
+        progress: done, total and a word, as told last; None = nothing new.
+        megabytes: that the job may take at the moment to open a file; 0 = no such limit.
+        ended: whether nothing more can come.
+    """
+
+    def __init__(self, pipe: int, kinds: Any) -> None:
+        self._pipe, self._kinds, self._held = pipe, kinds, bytearray()
+        self.kind: str | None = None
+        self.value: Any = None
+        self.progress: tuple[int, int, str] | None = None
+        self.megabytes = 0
+        self.ended = False
+
+    def gather(self, seconds: float) -> None:
+        """Wait for something to come, so long at most, and take it.
+
+        Raises:
+            ConversionError: it is nothing that a job sends.
+        """
+        if not select.select([self._pipe], [], [], seconds)[0]:
+            return
+        data = os.read(self._pipe, _CHUNK_BYTES)
+        self.ended = not data
+        self._held += data
+        while len(self._held) >= _HEAD.size and not self.ended:
+            name, size = _HEAD.unpack_from(self._held)
+            if size > _MOST_MESSAGE_BYTES:
+                raise misbehaved(f"at most {_MOST_MESSAGE_BYTES // 1_000_000} MB", f"{size // 1_000_000} MB")
+            if len(self._held) < _HEAD.size + size:
+                return
+            message = bytes(self._held[_HEAD.size : _HEAD.size + size])
+            del self._held[: _HEAD.size + size]
+            try:
+                self._take(name.rstrip(b"\0"), message)
+            except (TypeError, ValueError) as error:
+                raise misbehaved("a message that it knows", name.decode("latin-1")) from error
+
+    def _take(self, name: bytes, message: bytes) -> None:
+        if name == b"returned":
+            self._end("returned", unpack(message, self._kinds))
+            return
+        value = unpack(message, ())
+        if name == b"raised":
+            module, kind, words = value
+            self._end("raised", _error(str(module), str(kind), str(words)))
+        elif name == b"crashed":
+            self._end("crashed", printable(str(value)))
+        elif name == b"progress":
+            done, total, doing = value
+            self.progress = int(done), int(total), printable(str(doing))[:_MOST_SAID]
+        elif name == b"memory":
+            self.megabytes = int(value)
+        elif name == b"walls":
+            _warn(printable(str(value)))
+        else:
+            raise ValueError(name)
+
+    def _end(self, kind: str, value: Any) -> None:
+        self.kind, self.value, self.ended = kind, value, True
+
+
+def _error(module: str, name: str, words: str) -> EdgeError:
+    """Make the error that a job raised; one of no known class becomes a ConversionError."""
+    kind = getattr(sys.modules.get(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, EdgeError)):
+        kind = ConversionError
+    return kind(words)
+
+
+@functools.cache
+def _warn(complaint: str) -> None:
+    """Say once in a command that some wall is missing."""
+    if complaint:
+        print(f"converters: {complaint}", file=sys.stderr, flush=True)
+
+
+def _await(child: Any, answer: _Answer, limits: Limits, what: str) -> None:
+    """Gather what the child sends until it has answered or is gone."""
     until = time.monotonic() + limits.seconds
     with _Bar(what) as bar:
-        while True:
-            if here.poll(_WATCH_S):
-                try:
-                    kind, value = pickle.loads(here.recv_bytes())
-                except EOFError:
-                    child.join(5)
-                    return None
-                if kind != "progress":
-                    return kind, value
-                bar.show(*value)
-            if time.monotonic() > until:
+        while not answer.ended:
+            answer.gather(_WATCH_S)
+            if answer.progress is not None:
+                bar.show(*answer.progress)
+                answer.progress = None
+            if answer.kind is None and time.monotonic() > until:
                 raise ConversionError(
                     f"{what}: want an end within {limits.seconds:.0f} s, got none; raise --time-limit"
                 )
-            if _resident_mb(child.pid) > limits.megabytes:
+            if answer.kind is None and _resident_mb(child.pid) > limits.megabytes:
                 raise ConversionError(
                     f"{what}: want at most {limits.megabytes:.0f} MB of memory, got more; raise --memory-limit, "
                     "or give fewer calibration inputs"
                 )
             bar.tick()
+    if answer.kind is None:
+        child.join(5)
 
 
 class _Bar:
@@ -209,8 +367,15 @@ def _stop(child: Any) -> None:
         child.join()
 
 
-def _epitaph(exit_code: int | None) -> str:
-    """Say how a child died."""
+def exit_reason(exit_code: int | None, megabytes: int = 0) -> str:
+    """Say how a child ended that did not answer.
+
+    Args:
+        exit_code: of the process; below 0, the signal that ended it.
+        megabytes: that it was allowed to open a file at that moment; 0 = it was not opening one.
+    """
+    if exit_code in (-signal.SIGSEGV, -signal.SIGABRT) and megabytes:
+        return sandbox.memory_complaint(megabytes)
     if exit_code == -signal.SIGSEGV:
         return "the converter died of a segmentation fault, a defect of TensorFlow or the runtime with this model"
     if exit_code == -signal.SIGKILL:
@@ -220,7 +385,13 @@ def _epitaph(exit_code: int | None) -> str:
     return f"the converter ended with code {exit_code} and no answer"
 
 
-def _last_words(chatter: Path) -> str:
-    text = chatter.read_text("utf-8", "replace").strip()[-_SHOWN:] if chatter.exists() else ""
+def log_tail(log: Path) -> str:
+    """Return the end of what a child and its libraries printed, for a message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+            text = file.read().decode("utf-8", "replace").strip()[-_SHOWN:]
+    except OSError:
+        text = ""
     text = re.sub(r"(?<![\w.])/(?:[^\s/:'\"]+/)+", "", text)  # names of files, not where they lie on this machine
-    return f"its last words: {' | '.join(text.splitlines()[-3:])}" if text else "try another variant"
+    return f"its log ends: {printable(' | '.join(text.splitlines()[-3:]))}" if text else "try another variant"

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from converters.modelfile import ConversionError as ConversionError
 from converters.modelfile import Library, ModelFile, read_model_file
 from converters.order import waiting_layers
+from converters.sandbox import memory_for
 from converters.vet import Concern
 from edge.errors import ConfigError
 
@@ -224,6 +225,10 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
+def _stored_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files(path))
+
+
 def check_weights(loaded: Loaded) -> None:
     """Raise ConversionError, naming the variables, if a weight is NaN or infinite."""
     broken = []
@@ -378,7 +383,7 @@ def _open(library: Library, file: ModelFile, origin: Origin) -> Any:
     arguments: dict[str, Any] = {"custom_objects": objects, "compile": False}
     if file.container == "zip" or library == "keras":
         arguments["safe_mode"] = not origin.trust
-    with _proper_ending(file) as path:
+    with _proper_ending(file) as path, memory_for(_stored_bytes(file.path)):
         return opener.models.load_model(str(path), **arguments)
 
 
@@ -425,7 +430,8 @@ def _open_signature(path: Path) -> SavedSignature:
     from google.protobuf.message import DecodeError
 
     try:
-        module = tf.saved_model.load(str(path))
+        with memory_for(_stored_bytes(path)):
+            module = tf.saved_model.load(str(path))
         signature = getattr(module, "signatures", {}).get("serving_default")
     except (*_FAILURES, tf.errors.OpError, DecodeError) as error:
         message = " ".join(str(error).split())[:_SHOWN]

@@ -34,8 +34,9 @@ def waiting_layers(config: Any) -> list[str]:
 def _waiting(layers: list[Any]) -> list[str]:
     """Return the layers of one model that can never be built."""
     calls = {str(layer.get("name")): layer["inbound_nodes"] for layer in layers if _is_called(layer)}
+    nested = {str(layer.get("name")) for layer in layers if _is_called(layer) and _is_nested(layer)}
     needs = {
-        (name, number): set(_sources(call, calls))
+        (name, number): set(_sources(call, calls, nested))
         for name, listed in calls.items()
         for number, call in enumerate(listed)
     }
@@ -51,10 +52,17 @@ def _is_called(layer: Any) -> bool:
     return isinstance(layer, dict) and isinstance(layer.get("inbound_nodes"), list)
 
 
-def _sources(call: Any, calls: dict[str, list[Any]]) -> Iterator[Node]:
+def _is_nested(layer: dict[str, Any]) -> bool:
+    """Tell whether a layer is a model of its own."""
+    config = layer.get("config")
+    return isinstance(config, list) or (isinstance(config, dict) and "layers" in config)
+
+
+def _sources(call: Any, calls: dict[str, list[Any]], nested: set[str]) -> Iterator[Node]:
     """Yield the calls that one call takes its inputs from.
 
     Keras 2 writes an input as `[layer, call, tensor, ...]`, Keras 3 as a dictionary with a `keras_history` like it.
+    An input layer has one call, whatever its number; Keras 2 counts the calls of a nested model from 1.
     """
     todo: list[Any] = [call]
     while todo:
@@ -63,5 +71,7 @@ def _sources(call: Any, calls: dict[str, list[Any]]) -> Iterator[Node]:
             todo += part.values()
         elif isinstance(part, list):
             if len(part) >= 3 and isinstance(part[0], str) and part[0] in calls and isinstance(part[1], int):
-                yield (part[0], part[1] if calls[part[0]] else 0)
+                last = len(calls[part[0]]) - 1
+                number = min(part[1], last) if part[0] in nested else part[1]
+                yield (part[0], number if last >= 0 else 0)
             todo += part

@@ -22,6 +22,8 @@ def blocks_of(record: Record, pictures: Mapping[str, str]) -> list[Block]:
     if record.findings:
         made += [Heading("What the checks found"), Lines(tuple(f"{f.severity}: {f.words}" for f in record.findings))]
     made += _variants(record, pictures)
+    if record.strangers:
+        made.append(Text(f"Not of this model, though they lie beside: {', '.join(record.strangers)}."))
     made += _metrics(record)
     made += _parity(record)
     made += _attempts(record)

@@ -31,6 +31,7 @@ from converters.examples import (
 from converters.recipe import Pictures, Recipe
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError
+from edge.limits import read_table
 from edge.preprocess import is_picture
 from edge.sources.pictures import PICTURE_SUFFIXES
 from models.data.localized import read_located
@@ -355,8 +356,8 @@ def _mot(folder: Path, table: Path, labels: Sequence[str]) -> tuple[list[tuple[S
             f"data {folder}: want a model with a class 'person' for the MOT layout, got none; see --labels"
         )
     try:
-        rows = np.loadtxt(table, delimiter=",", ndmin=2, dtype=np.float64)[:, :7]
-    except (ValueError, IndexError) as error:
+        rows = np.loadtxt(read_table(table), delimiter=",", ndmin=2, dtype=np.float64)[:, :7]
+    except (OSError, ValueError, IndexError) as error:
         raise ConfigError(
             f"data {table}: want rows of numbers in MOT layout, got '{error}'; correct the file"
         ) from error

@@ -100,6 +100,7 @@ class Record(_Part, frozen=True):
         variants: in the order they were made.
         chosen: bundle that a device should take, "" = none was written.
         why: reason for the choice, one sentence.
+        strangers: bundles that lie beside under the same stem and were made from another model or other data.
     """
 
     stem: str
@@ -116,3 +117,4 @@ class Record(_Part, frozen=True):
     basis: str = ""
     chosen: str = ""
     why: str = ""
+    strangers: tuple[str, ...] = ()

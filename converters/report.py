@@ -14,6 +14,8 @@ from converters.page import blocks_of, last, leading
 from converters.recipe import VARIANTS
 from converters.record import Attempt, Record, VariantRecord
 from converters.targets import TARGETS
+from edge.errors import LimitError
+from edge.limits import read_file
 from edge.types import U8
 from models.page import to_html, to_markdown
 
@@ -66,8 +68,8 @@ def write_report(folder: Path, record: Record, pictures: Sequence[tuple[str, U8]
 def read_record(folder: Path) -> Record | None:
     """Read what `write_report` left; None where there is none, or one of another version of this program."""
     try:
-        return msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(read_file(folder / RECORD_FILE), type=Record)
+    except (OSError, LimitError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # a report says what a conversion found; without an old one, the new one says less, not wrong
 
 

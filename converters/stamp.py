@@ -12,10 +12,11 @@ from converters.assets import asset_sha256, is_asset, source_path
 from converters.load import Origin, origin_sha256
 from converters.pack import tool_versions
 from converters.recipe import Recipe, Variant
-from edge.bundle import MANIFEST_FILE, read_bundle
-from edge.errors import BundleError, ConfigError
+from edge.bundle import SUMS_FILE, format_sums, read_bundle
+from edge.errors import BundleError, ConfigError, LimitError
+from edge.limits import open_file, open_zip
 
-CONVERTER = 3
+CONVERTER = 4
 """Raise it when the same recipe shall give another file; every bundle is then made again."""
 
 _REFUSED = ".refused"
@@ -54,11 +55,16 @@ def stamp(recipe: Recipe, variant: Variant, foundation: str) -> str:
 def is_up_to_date(bundle: Path, current: str) -> bool:
     """Tell whether a bundle and its zip are there, whole, and made under this stamp."""
     try:
-        with zipfile.ZipFile(bundle.with_name(f"{bundle.name}.zip")) as packed:
-            twin = packed.read(f"{bundle.name}/{MANIFEST_FILE}")
-        same = read_bundle(bundle).manifest.provenance.recipe_sha256 == current
-        return same and twin == (bundle / MANIFEST_FILE).read_bytes()
-    except (BundleError, OSError, KeyError, zipfile.BadZipFile, zlib.error):
+        found = read_bundle(bundle)
+        if found.manifest.provenance.recipe_sha256 != current:
+            return False
+        with open_file(bundle.with_name(f"{bundle.name}.zip")) as file, open_zip(file) as packed:
+            members = {member.filename for member in packed.infolist()}
+            twin = packed.read(f"{bundle.name}/{SUMS_FILE}")
+            whole = packed.testzip() is None
+        listed = {f"{bundle.name}/{name}" for name in (*found.sums, SUMS_FILE)}
+        return whole and members == listed and twin == format_sums(found.sums)
+    except (BundleError, LimitError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
 
 

@@ -5,7 +5,6 @@ Everything a later job needs lies in one folder afterwards, so that no other pro
 """
 
 import importlib.metadata
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from converters.datacheck import check_answers, check_calibration
-from converters.examples import Examples, NoiseExamples, hashes_of, sha256_all
+from converters.examples import ArrayExamples, Examples, NoiseExamples, PictureExamples, hashes_of, sha256_all
 from converters.facts import Facts, find_facts, first_norm_drift, lines
+from converters.handback import misbehaved, pack, unpack
 from converters.job import tell
 from converters.load import ConversionError, Loaded, Origin, Tensor, check_weights, load_model, resolve
 from converters.readers import read_examples, take_examples
@@ -31,10 +31,13 @@ from edge.bundle import Calibration, TensorSpec
 from edge.decode import localizer_outputs
 from edge.errors import ConfigError
 from edge.golden import PHOTO_SHAPE
+from edge.limits import LimitError, read_file
 from edge.preprocess import is_picture
 from edge.types import U8
 
-STUDY_FILE = "study.pickle"
+STUDY_FILE = "study.msgpack"
+_MOST_STUDY_BYTES = 4_000_000_000
+"""The raw answers of a model with large maps to 48 examples, and room to spare."""
 _SHEET = 24
 _SHEET_PIXELS = 160
 _PARITY_EXAMPLES = 48
@@ -127,9 +130,30 @@ class Places:
 
 
 def read_study(folder: Path) -> Study:
-    """Read what the job left."""
-    study: Study = pickle.loads((folder / STUDY_FILE).read_bytes())
-    return study
+    """Read what the job left.
+
+    Raises:
+        ConversionError: it is no study.
+    """
+    try:
+        data = read_file(folder / STUDY_FILE, _MOST_STUDY_BYTES)
+    except (OSError, LimitError) as error:
+        raise misbehaved("the file of a study", str(error)) from error
+    made: Study = unpack(data, (Study, PictureExamples, ArrayExamples, NoiseExamples))
+    for examples in (made.calibration, made.parity, made.metric):
+        _check_places(examples)
+    return made
+
+
+def _check_places(examples: Examples | None) -> None:
+    """Raise ConversionError if an example lies elsewhere than on the disk: OpenCV opens addresses, too."""
+    if isinstance(examples, PictureExamples):
+        paths = {sight.path for sights in examples.sights for sight in sights}
+    else:
+        paths = {examples.path} if isinstance(examples, ArrayExamples) else set()
+    for path in paths:
+        if not path.is_file():
+            raise misbehaved("examples that are files", f"'{path}'")
 
 
 def study(origin: Origin, recipe: Recipe, places: Places, calibrated: bool, folder: Path) -> tuple[Finding, ...]:
@@ -172,7 +196,7 @@ def study(origin: Origin, recipe: Recipe, places: Places, calibrated: bool, fold
         recipe, facts, labels, tuple(findings), traced.inputs, traced.outputs, calibration, parity, metric, references,
         answers, golden, photo, _ranges(calibration), _sheet(calibration), _versions(),
     )  # fmt: skip
-    (folder / STUDY_FILE).write_bytes(pickle.dumps(made))
+    (folder / STUDY_FILE).write_bytes(pack(made))
     return made.findings
 
 

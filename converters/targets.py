@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _SHOWN = 400
 _RUN = """
 import sys
 from pathlib import Path
+from converters import sandbox
+sandbox.enter(Path(sys.argv[2]))  # before numpy, which starts threads
 from edge.errors import EdgeError
 from edge.model import open_model
 try:
@@ -144,10 +147,11 @@ def run_legacy(bundle: Path) -> None:
     python = legacy_python()
     environment = os.environ | {"PYTHONPATH": str(_ROOT)}  # the device half as it is now, not as it was installed
     try:
-        done = subprocess.run(
-            [str(python), "-c", _RUN, str(bundle.resolve())],
-            capture_output=True, text=True, timeout=_RUN_SECONDS, env=environment,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as scratch:
+            done = subprocess.run(
+                [str(python), "-c", _RUN, str(bundle.resolve()), scratch],
+                capture_output=True, text=True, timeout=_RUN_SECONDS, env=environment,
+            )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ConversionError(
             f"tflite-runtime {LEGACY_RUNTIME}: want an answer within {_RUN_SECONDS} s, got none; take another variant"

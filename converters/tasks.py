@@ -232,8 +232,8 @@ class DetectorJudge:
         assert terms.decoder is not None, "`check_recipe` asks for it"
         self._how = terms.decoder
         manifest = Manifest(
-            format=FORMAT, name="judged", task="detect", runtime="fake", variant="fp32", model_file="", model_sha256="",
-            inputs=terms.inputs, outputs=terms.outputs, golden=Golden(sha256="", max_error=0, why=""),
+            format=FORMAT, name="judged", task="detect", runtime="fake", variant="fp32", model_file="",
+            inputs=terms.inputs, outputs=terms.outputs, golden=Golden(max_error=0, why=""),
             provenance=Provenance(keras="", weights=(), recipe_sha256=""), preprocess=terms.preprocess,
             labels=terms.labels, decoder=terms.decoder,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from converters.convert import REPORT_SUFFIX
 from converters.evidence import read_evidence
 from converters.gates import check_file
 from converters.job import Limits, run_limited, tell
-from converters.load import ConversionError
+from converters.load import ConversionError, Tensor
 from converters.pack import THREADS
 from converters.parity import compare
 from converters.readers import read_examples
@@ -18,6 +18,7 @@ from converters.targets import run_legacy
 from converters.tasks import Terms, judge_for
 from edge.bundle import Bundle, Metric, OutputParity, read_bundle
 from edge.errors import ConfigError
+from edge.folders import named_bundle
 from edge.model import open_model
 
 _SAME_METRIC = 1e-3
@@ -30,7 +31,7 @@ def verify(path: Path, metric_data: Path | None, legacy: bool, limits: Limits, s
     """Check a bundle and say what was found.
 
     Args:
-        path: the bundle's folder.
+        path: the bundle's folder, or its name as `edge bundle list` prints it.
         metric_data: labelled examples to judge the task with once more, or None.
         legacy: whether to load it in tflite-runtime 2.14, too.
         limits: on the job that runs the file.
@@ -40,9 +41,10 @@ def verify(path: Path, metric_data: Path | None, legacy: bool, limits: Limits, s
         BundleError: it is damaged, or does not give its stored answer.
         ConversionError: a check that once passed does not.
     """
+    path = named_bundle(str(path))
     bundle = read_bundle(path)
     manifest = bundle.manifest
-    say(f"files: whole, sha256 of the model {manifest.model_sha256[:16]}")
+    say(f"files: whole, {len(bundle.sums)} of them as SHA256SUMS says, whose own is {bundle.sha256[:16]}")
     facts = run_limited(
         check_file, limits, path.name, bundle.model_path.read_bytes(), manifest.runtime, manifest.inputs,
         manifest.outputs, None,
@@ -73,7 +75,15 @@ def _golden(path: Path) -> None:
 def _parity(bundle: Bundle) -> tuple[OutputParity, ...]:
     """Hold the file against Keras' recorded answers; a job."""
     manifest = bundle.manifest
-    inputs, want = read_evidence(bundle.path.parent / f"{manifest.name}{REPORT_SUFFIX}")
+    report = bundle.path.resolve().parent / f"{manifest.name}{REPORT_SUFFIX}"
+    inputs, want, basis = read_evidence(report)
+    if not basis or basis != manifest.provenance.basis:
+        raise ConversionError(
+            f"bundle {bundle.path}: want the report of its own model and data beside it, got {report.name} of another "
+            f"({basis[:12] or 'no'} basis, the bundle has {manifest.provenance.basis[:12] or 'none'}); convert the "
+            "bundle again, or put its report back"
+        )
+    _check_shapes(bundle, inputs, want)
     model = open_model(bundle.path, None, THREADS)
     with model:
         got = []
@@ -94,6 +104,18 @@ def _parity(bundle: Bundle) -> tuple[OutputParity, ...]:
                 f"recorded, got {part.cosine_min:.5f}; the runtime computes something else now, convert again"
             )
     return parity
+
+
+def _check_shapes(bundle: Bundle, inputs: list[list[Tensor]], want: list[list[Tensor]]) -> None:
+    """Make sure that the evidence has tensors of this model."""
+    manifest = bundle.manifest
+    shapes = [spec.shape for spec in manifest.inputs], [spec.shape for spec in manifest.outputs]
+    for kind, rows, shape in (("inputs", inputs, shapes[0]), ("answers", want, shapes[1])):
+        if not rows or any([tensor.shape for tensor in row] != shape for row in rows):
+            raise ConversionError(
+                f"bundle {bundle.path}: want {kind} of shape {shape} in the report's evidence, got others; convert the "
+                "bundle again"
+            )
 
 
 def _task(bundle: Bundle, metric_data: Path) -> tuple[Metric, ...]:

@@ -99,11 +99,11 @@ def _vet_session_graph(meta_graph: Any) -> Iterator[Concern]:
     for name, function in library.items():
         yield from _operators(function.node_def, library, name)
     nodes = {node.name: node for node in graph.node}
-    asked = _asked_for(meta_graph) | {_node_name(meta_graph.saver_def.restore_op_name)}
-    running = _ancestors(asked, nodes)
+    running = _ancestors(_asked_for(meta_graph), nodes)
+    restoring = _ancestors([_node_name(meta_graph.saver_def.restore_op_name)], nodes)
     for node in graph.node:
-        allowed = CHECKPOINT_OPS - _WRITING if node.name in running else CHECKPOINT_OPS
-        yield from _operators([node], library, "", allowed)
+        allowed = CHECKPOINT_OPS - _WRITING if node.name in restoring else CHECKPOINT_OPS
+        yield from _operators([node], library, "", frozenset[str]() if node.name in running else allowed)
 
 
 def _asked_for(meta_graph: Any) -> set[str]:

@@ -54,7 +54,7 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         where.add_argument("source", nargs="?", metavar="SOURCE", help="where the pictures come from")
         where.add_argument("--camera", metavar="N", help="short for the SOURCE N")
         add = parser.add_argument
-        add("--bundle", default="", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+        add("--bundle", default="", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
         add("--frames", type=_positive, metavar="N", help="stop after N frames")
         add("--threads", type=_positive, metavar="N", help="cores for the model (default: all, at most 4)")

@@ -1,7 +1,7 @@
 """`edge profile`: how fast a bundle is on this very machine, and what it costs to start and to hold.
 
 Each number of threads is measured in a process of its own, so that start and memory are those of one model alone.
-The figures go into the bundle's folder, where `read_bundle` passes them by and a newly installed bundle replaces them.
+The figures go beside the bundle's folder, whose files are what they were, and a newly installed bundle removes them.
 """
 
 import importlib.metadata
@@ -20,12 +20,13 @@ import numpy as np
 
 from edge import __version__
 from edge.backends import open_backend
-from edge.bundle import Bundle, read_bundle
+from edge.bundle import PROFILE_MARK, read_bundle
 from edge.errors import BundleError, ConfigError, EdgeError
-from edge.golden import check_golden, golden_inputs
+from edge.golden import check_golden, golden_inputs, read_golden
 from edge.machine import Heat, Machine, describe, heat, resident_mb
-from edge.preprocess import Preprocessor, is_picture
+from edge.model import guarded, preprocessor_of
 from edge.profiler import Histogram
+from edge.whole import write_file
 
 FRAME_SHAPE = (720, 1280)
 """Height and width of the picture that is preprocessed: what most cameras give."""
@@ -69,11 +70,11 @@ class ThreadsProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BundleProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """`profile-<board>.json`: a bundle on a machine.
+    """`<bundle>.profile-<board>.json`: a bundle on a machine.
 
     Attributes:
         bundle: name of its folder.
-        model_sha256: of the file that was measured.
+        bundle_sha256: identity of the bundle that was measured.
         date: day, YYYY-MM-DD.
         runtime: what ran it, with its version.
         versions: package -> version of what else takes part.
@@ -85,7 +86,7 @@ class BundleProfile(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     bundle: str
-    model_sha256: str
+    bundle_sha256: str
     date: str
     runtime: str
     versions: dict[str, str]
@@ -135,7 +136,7 @@ def profile_bundle(
         raise KeyboardInterrupt
     made = BundleProfile(
         bundle=path.resolve().name,
-        model_sha256=bundle.manifest.model_sha256,
+        bundle_sha256=bundle.sha256,
         date=time.strftime("%Y-%m-%d"),
         runtime=runtime,
         versions={"edge-run": __version__, **_versions()},
@@ -149,9 +150,10 @@ def profile_bundle(
 
 
 def profile_path(path: Path, machine: Machine) -> Path:
-    """Return where the figures of a machine go: `profile-raspberry-pi-4-model-b-rev-1-2.json` in the bundle."""
+    """Return where the figures of a machine go, beside the bundle: `NAME.profile-raspberry-pi-4-model-b.json`."""
     slug = re.sub(r"[^a-z0-9]+", "-", machine.board.lower()).strip("-")
-    return path / f"profile-{slug or 'machine'}.json"
+    folder = path.resolve()
+    return folder.with_name(f"{folder.name}{PROFILE_MARK}{slug or 'machine'}.json")
 
 
 def check_writable(path: Path) -> None:
@@ -176,10 +178,8 @@ def write_profile(path: Path, profile: BundleProfile) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}")
     try:
-        unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n")
-        unfinished.replace(path)
+        write_file(path, msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n")
     except OSError as error:
         raise ConfigError(_unwritable(path, error)) from error
 
@@ -267,7 +267,9 @@ def _child(path: Path, threads: int, runs: int, seconds: float, started_ns: int,
     """Open, prove and measure; runs in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks for what there is
     try:
-        parent.send(("done", _measure(path, threads, runs, seconds, started_ns, parent)))
+        with guarded(path):
+            done = _measure(path, threads, runs, seconds, started_ns, parent)
+        parent.send(("done", done))
     except EdgeError as error:
         parent.send(("raised", error))
     parent.close()
@@ -279,14 +281,13 @@ def _measure(
     cv2.setNumThreads(1)  # the cores belong to the model, as in the loop
     bundle = read_bundle(path)
     backend = open_backend(bundle, threads)
-    with np.load(bundle.golden_path, allow_pickle=False) as golden:
-        tensors = golden_inputs(bundle.manifest, golden)
+    tensors = golden_inputs(bundle.manifest, read_golden(bundle))
     before = time.monotonic_ns()
     backend.invoke(tensors)
     first_ns = time.monotonic_ns() - before
     check_golden(bundle, backend)
     cold_ns = time.monotonic_ns() - started_ns
-    pictures = _preprocessor(bundle)
+    pictures = preprocessor_of(bundle)
     frame = np.random.default_rng(0).integers(0, 256, (*FRAME_SHAPE, 3), np.uint8)
     invoke, preprocess = Histogram(), Histogram()
     told = time.monotonic_ns()
@@ -323,12 +324,6 @@ def _measure(
     return backend_words, measured
 
 
-def _preprocessor(bundle: Bundle) -> Preprocessor | None:
-    how = bundle.manifest.preprocess
-    spec = next((spec for spec in bundle.manifest.inputs if how is not None and is_picture(spec, how)), None)
-    return None if spec is None or how is None else Preprocessor(spec, how)
-
-
 def _timing(histogram: Histogram) -> Timing:
     parts: dict[str, Any] = {f"p{p}_ms": round(histogram.percentile_ns(p) / 1e6, 3) for p in (50, 95, 99)}
     return Timing(runs=histogram.count, max_ms=round(histogram.max_ns / 1e6, 3), **parts)
@@ -340,6 +335,6 @@ def _versions() -> dict[str, str]:
 
 def _unwritable(path: Path, error: OSError) -> str:
     return (
-        f"profile {path}: want to write the figures beside the model, got '{error.strerror}'; copy the bundle to a "
+        f"profile {path}: want to write the figures beside the bundle, got '{error.strerror}'; copy the bundle to a "
         "folder that you may write to and profile that"
     )

@@ -17,7 +17,8 @@ from edge.budget import Budget
 from edge.bundle import read_manifest
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
-from edge.folders import bundle_for
+from edge.flags import Parser
+from edge.folders import bundle_for, named_bundle
 from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
@@ -77,7 +78,7 @@ def _run_parser() -> argparse.ArgumentParser:
     def formatter(prog: str) -> argparse.HelpFormatter:
         return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=100)
 
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         "edge-run",
         usage=_USAGE,
         description="Detect, embed and match what a camera sees, every frame, inside a latency budget.",
@@ -89,8 +90,8 @@ def _run_parser() -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--camera", metavar="N", help="short for --source N")
     where.add_argument("--source", metavar="URI", help="where the pictures come from")
-    add("--detector", metavar="BUNDLE", help="bundle folder (default: the one installed)")
-    add("--embedder", metavar="BUNDLE", help="bundle folder (default: the one installed)")
+    add("--detector", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
+    add("--embedder", metavar="BUNDLE", help="the same ('edge bundle list' has the names)")
     add("--matcher", metavar="BUNDLE", help="trained for this camera: a head over pairs, or an embedder")
     add("--classes", metavar="A,B", help="labels that are wanted (default: all)")
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
@@ -157,7 +158,7 @@ def _looks(config: Config) -> tuple[Path, Path | None]:
         ConfigError: two embedders are named.
         BundleError: as `bundle_for` and `read_manifest`.
     """
-    matcher = Path(config.matcher) if config.matcher else None
+    matcher = named_bundle(config.matcher) if config.matcher else None
     if matcher is None or read_manifest(matcher).task != "embed":
         return bundle_for("embed", config.embedder), matcher
     if config.embedder:

@@ -6,12 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimitError
+from edge.limits import read_file
+from edge.redact import hide_password
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+MOST_BYTES = 1_000_000
+"""A configuration has about thirty keys."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,10 +55,10 @@ class Config(_Section, frozen=True):
 
     Attributes:
         source: URI of the pictures, see `edge.sources`.
-        detector: bundle folder; "" = the default one that is installed.
-        embedder: bundle folder; "" = the default one that is installed.
-        matcher: bundle folder of a head that tells whether two vectors are the same individual, or of an embedder
-            trained for this camera, which then takes the embedder's place; "" = the embedder's own metric.
+        detector: name or folder of a bundle; "" = the default one that is installed.
+        embedder: name or folder of a bundle; "" = the default one that is installed.
+        matcher: name or folder of the bundle of a head that tells whether two vectors are the same individual, or
+            of an embedder trained for this camera, which then takes the embedder's place; "" = the embedder's metric.
         classes: labels that are wanted; none = all.
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.
@@ -93,13 +98,16 @@ def read_config(path: Path) -> dict[str, object]:
     Raises:
         ConfigError: no such file, or not TOML.
     """
+    name = f"config {hide_password(str(path))}"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path, MOST_BYTES).decode("utf-8"))
     except OSError as error:
         reason = error.strerror
-        raise ConfigError(f"config {path}: want a readable TOML file, got '{reason}'; check the path") from error
+        raise ConfigError(f"{name}: want a readable TOML file, got '{reason}'; check the path") from error
+    except LimitError as error:
+        raise ConfigError(f"{name}: {error}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: want TOML, got '{error}'; mend the file") from error
+        raise ConfigError(f"{name}: want TOML, got '{error}'; mend the file") from error
 
 
 def make_config(values: dict[str, object]) -> Config:

@@ -4,14 +4,15 @@ All of them look at the wanted classes' columns only, compare in the stored numb
 the survivors into real numbers: a head has thousands of cells and a frame a dozen objects.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, Decoder, TensorSpec
+from edge.bundle import Bundle, Decoder, TensorSpec, decoder_complaints
+from edge.bundle import localizer_outputs as localizer_outputs
 from edge.errors import BundleError
 from edge.types import F32, I32
 
@@ -90,44 +91,12 @@ def check_decoder(bundle: Bundle) -> Decoder:
     """Make sure that a detector's outputs are what its decoder reads, and return the decoder.
 
     Raises:
-        BundleError: no decoder or an unknown one, an output that is missing or of another shape, or labels that do
-            not fit the columns of the scores.
+        BundleError: see `edge.bundle.decoder_complaints`.
     """
-    manifest = bundle.manifest
-    how = manifest.decoder
-    if how is None or how.name not in DECODERS:
-        name = how.name if how else None
-        raise BundleError(f"bundle {bundle.path}: want a decoder of {sorted(DECODERS)}, got {name}; convert it again")
-    classes = len(manifest.labels)
-    height, width = manifest.inputs[0].shape[1:3]
-    if how.name == "nanodet":
-        want: dict[str, tuple[int | None, ...]] = {}
-        for stride in how.strides:
-            cells = (height // stride) * (width // stride)
-            want |= {f"cls_{stride}": (1, cells, classes), f"reg_{stride}": (1, cells, 4 * how.bins)}
-    else:
-        want = {"boxes": (1, None, 4), "scores": (1, None, classes)}
-    shapes = {spec.name: spec.shape for spec in manifest.outputs}
-    for name, shape in want.items():
-        got = shapes.get(name, ())
-        if len(got) != len(shape) or any(w is not None and w != g for w, g in zip(shape, got, strict=True)):
-            raise BundleError(
-                f"bundle {bundle.path}: want output '{name}' of shape {shape} for decoder '{how.name}' and {classes} "
-                f"labels, got {got or 'none of that name'}; convert it again"
-            )
-    return how
-
-
-def localizer_outputs(outputs: Sequence[TensorSpec]) -> tuple[int, int]:
-    """Return which output of a localizer is its box, and which its class.
-
-    The one of width 4 is the box, xyxy in parts of the input tensor. Where both have width 4, the one whose name
-    holds "box" is.
-    """
-    wide = [number for number, spec in enumerate(outputs) if spec.shape[-1] == 4]
-    named = [number for number in wide if "box" in outputs[number].name.lower()]
-    box = (named or wide or [0])[0]
-    return box, next((number for number in range(len(outputs)) if number != box), box)
+    for complaint in decoder_complaints(bundle.manifest):
+        raise BundleError(f"bundle {bundle.path}: {complaint}; convert it again")
+    assert bundle.manifest.decoder is not None, "a missing decoder is a complaint"
+    return bundle.manifest.decoder
 
 
 def class_scores(values: F32) -> F32:

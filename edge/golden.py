@@ -11,6 +11,7 @@ scale, and a resize that filters in another way, before the first frame meets it
 """
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from edge.backends import Backend
 from edge.bundle import Bundle, Manifest
-from edge.errors import BundleError
+from edge.errors import BundleError, LimitError
+from edge.limits import read_npz
 from edge.preprocess import Preprocessor, is_picture
 from edge.types import U8
 
@@ -28,6 +30,8 @@ SAMPLES = 4096
 
 PHOTO_SHAPE = (96, 128)
 """Height and width of the picture that proves the resize."""
+
+_MOST_PHOTO_SIDE = 4096
 
 RESIZE_LEVELS = 1.0
 """How far the mean resized pixel may be from the stored one, in the 256 levels of a pixel. OpenCV's releases and
@@ -67,6 +71,24 @@ def make_golden(
     return packed.getvalue()
 
 
+def read_golden(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """Read the stored answer and make sure that it speaks of this bundle's tensors.
+
+    Raises:
+        BundleError: it cannot be read, or an array is missing, foreign, or not as the manifest wants it.
+    """
+    try:
+        arrays = read_npz(bundle.golden_path)
+        _check_arrays(bundle.manifest, arrays)
+    except OSError as error:
+        raise BundleError(
+            f"bundle {bundle.path}: want a stored answer, got '{error.strerror}'; copy it again"
+        ) from error
+    except LimitError as error:
+        raise BundleError(f"bundle {bundle.path}: {bundle.golden_path.name}: {error}; convert it again") from error
+    return arrays
+
+
 def golden_inputs(manifest: Manifest, golden: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Make the input tensors of the stored answer, pictures by way of this machine's preprocessing."""
     tensors = []
@@ -97,32 +119,77 @@ def check_golden(bundle: Bundle, backend: Backend) -> float:
             in another way here; the message names the likely cause.
     """
     manifest = bundle.manifest
-    with np.load(bundle.golden_path, allow_pickle=False) as golden:
+    golden = read_golden(bundle)
+    with np.errstate(all="ignore"):  # numbers that are not finite are found by their error, no warning is needed
         if "photo" in golden:
             _check_resize(bundle, golden)
         tensors = golden_inputs(manifest, golden)
-        errors = _errors(manifest, golden, backend, tensors)
+        errors = _errors(bundle, golden, backend, tensors)
         worst = int(np.argmax(errors))
         if not errors[worst] <= manifest.golden.max_error:
             raise BundleError(
                 f"bundle {bundle.path}: want output '{manifest.outputs[worst].name}' within "
                 f"{manifest.golden.max_error:.3g} of the stored answer, got {errors[worst]:.3g} with "
-                f"{backend.description}; {_likely_cause(manifest, golden, backend, tensors)}"
+                f"{backend.description}; {_likely_cause(bundle, golden, backend, tensors)}"
             )
     return errors[worst]
 
 
+def _check_arrays(manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Hold every array of a stored answer against the manifest.
+
+    Raises:
+        LimitError: the first that is missing, foreign, or of another type, shape or range.
+    """
+    how = manifest.preprocess
+    pictures = [how is not None and is_picture(spec, how) for spec in manifest.inputs]
+    want: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for number, (spec, picture) in enumerate(zip(manifest.inputs, pictures, strict=True)):
+        size = (*spec.shape[1:3], 3)
+        want[f"input_{number}"] = ("uint8", size) if picture else (spec.dtype, spec.shape)
+    for number, spec in enumerate(manifest.outputs):
+        kept = (min(SAMPLES, math.prod(spec.shape)),)
+        want |= {f"places_{number}": ("int64", kept), f"values_{number}": (spec.dtype, kept)}
+    if any(pictures) and "photo" in arrays:
+        first = manifest.inputs[pictures.index(True)]
+        shape = arrays["photo"].shape
+        if len(shape) != 3 or not all(1 <= side <= _MOST_PHOTO_SIDE for side in shape[:2]):
+            raise LimitError(f"want a photo of (height, width, 3), got {shape}")
+        fitted = (min(SAMPLES, math.prod(first.shape)),)
+        want |= {"photo": ("uint8", (*shape[:2], 3)), "fitted": (first.dtype, fitted)}
+    for name in sorted(want.keys() ^ arrays.keys()):
+        raise LimitError(f"want '{name}', got no array of that name" if name in want else f"want no '{name}', got one")
+    for name, (dtype, shape) in want.items():
+        got = arrays[name]
+        if (got.dtype.name, got.shape) != (dtype, shape):
+            raise LimitError(f"want '{name}' {dtype} {shape}, got {got.dtype.name} {got.shape}")
+        if got.dtype.kind == "f" and not np.isfinite(got).all():
+            raise LimitError(f"want finite numbers in '{name}', got others")
+    for number, spec in enumerate(manifest.outputs):
+        places = arrays[f"places_{number}"]
+        if places[0] < 0 or places[-1] >= math.prod(spec.shape) or not (np.diff(places) > 0).all():
+            raise LimitError(f"want ascending places of output '{spec.name}', got others")
+
+
 def _errors(
-    manifest: Manifest, golden: Mapping[str, NDArray[Any]], backend: Backend, tensors: Sequence[NDArray[Any]]
+    bundle: Bundle, golden: Mapping[str, NDArray[Any]], backend: Backend, tensors: Sequence[NDArray[Any]]
 ) -> list[float]:
-    """Return the relative error of each output."""
+    """Return the relative error of each output.
+
+    Raises:
+        BundleError: the model gave other tensors than the manifest says.
+    """
     outputs = backend.invoke(tensors)
+    want = [(spec.dtype, spec.shape) for spec in bundle.manifest.outputs]
+    got = [(output.dtype.name, output.shape) for output in outputs]
+    if got != want:
+        raise BundleError(f"bundle {bundle.path}: want outputs {want}, got {got}; convert it again")
     pairs = [(output.reshape(-1)[golden[f"places_{n}"]], golden[f"values_{n}"]) for n, output in enumerate(outputs)]
-    return [relative_rms(got, want) for got, want in pairs]
+    return [relative_rms(answer, stored) for answer, stored in pairs]
 
 
 def _likely_cause(
-    manifest: Manifest, golden: Mapping[str, NDArray[Any]], backend: Backend, tensors: Sequence[NDArray[Any]]
+    bundle: Bundle, golden: Mapping[str, NDArray[Any]], backend: Backend, tensors: Sequence[NDArray[Any]]
 ) -> str:
     """Try the usual mistakes backwards: what makes the answer right again is the likely cause."""
     for words, repair in _GUESSES.items():
@@ -133,7 +200,7 @@ def _likely_cause(
         again = [
             np.ascontiguousarray(value.astype(tensor.dtype)) for value, tensor in zip(repaired, tensors, strict=True)
         ]
-        if max(_errors(manifest, golden, backend, again)) <= manifest.golden.max_error:
+        if max(_errors(bundle, golden, backend, again)) <= bundle.manifest.golden.max_error:
             return f"likely cause: {words}; convert the bundle again with the right preprocessing"
     return "do not use this model here, try another variant or runtime of it"
 

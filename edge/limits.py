@@ -27,6 +27,7 @@ __all__ = [
     "FREE_BYTES",
     "MOST_FILE_BYTES",
     "MOST_PIXELS",
+    "MOST_TABLE_BYTES",
     "UNFOLDING",
     "LimitError",
     "check_picture",
@@ -37,6 +38,7 @@ __all__ = [
     "plain_name",
     "read_file",
     "read_npz",
+    "read_table",
 ]
 
 MEGA = 1_000_000
@@ -44,6 +46,8 @@ MEGA = 1_000_000
 MOST_FILE_BYTES = 512 * MEGA
 """The largest file that is read whole: above an uncompressed picture of `MOST_PIXELS` with 16 bits a channel, and above
 any model that a board with 1 GB of memory could run."""
+MOST_TABLE_BYTES = 64 * MEGA
+"""The largest table of text (.csv, ground truth): a million rows. Python needs up to forty times as much for it."""
 FREE_BYTES = 64 * MEGA
 """What any archive may unfold to, however small it is: less than OpenCV and numpy need to be imported."""
 UNFOLDING = 20
@@ -119,6 +123,19 @@ def read_file(path: Path, most_bytes: int = MOST_FILE_BYTES) -> bytes:
         if size > most_bytes:
             raise LimitError(f"want at most {_size(most_bytes)}, got a file of {_size(size)}")
         return file.read(size)
+
+
+def read_table(path: Path) -> io.StringIO:
+    """Read a whole table of UTF-8 text, with or without a byte order mark, as a file of lines.
+
+    Raises:
+        OSError: missing, or not readable.
+        LimitError: not a regular file, larger than `MOST_TABLE_BYTES`, or not UTF-8.
+    """
+    try:
+        return io.StringIO(read_file(path, MOST_TABLE_BYTES).decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        raise LimitError(f"want a table of UTF-8 text, got other bytes ({error.reason})") from error
 
 
 def plain_name(name: str) -> str:

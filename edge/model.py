@@ -1,16 +1,41 @@
 """A bundle ready to run: read, loaded into its runtime, and found to give the stored answer."""
 
+import struct
 import time
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.backends import BACKENDS, Backend, open_backend, runtime_installed
+import cv2
+
+from edge.backends import BACKENDS, Backend, in_words, open_backend, runtime_installed
 from edge.bundle import Bundle, Task, find_bundles, read_bundle
 from edge.errors import BundleError
 from edge.golden import check_golden
 from edge.preprocess import Preprocessor, is_picture
+
+_CRAFTED = (
+    ArithmeticError,
+    AssertionError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+    cv2.error,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What Python, numpy, OpenCV, msgspec and the runtimes raise for content that nobody but a forger or a fault makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +85,36 @@ def open_model(path: Path, task: Task | None, threads: int) -> Model:
     Raises:
         BundleError: it cannot be read, loaded or trusted; see `read_bundle`, `open_backend`, `check_golden`.
     """
-    bundle = read_bundle(path, task)
+    with guarded(path):
+        bundle = read_bundle(path, task)
+        pictures = preprocessor_of(bundle)
+        backend = open_backend(bundle, threads)
+        before = time.monotonic_ns()
+        check_golden(bundle, backend)
+        return Model(bundle, backend, pictures, time.monotonic_ns() - before)
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn whatever a crafted bundle makes the libraries raise into one sentence.
+
+    Raises:
+        BundleError: as the body raises it, or in place of any other error.
+    """
+    try:
+        yield
+    except _CRAFTED as error:
+        raise BundleError(
+            f"bundle {path}: want a bundle that can be opened, got {type(error).__name__} '{in_words(error)}'; "
+            "do not use it, convert it again"
+        ) from error
+
+
+def preprocessor_of(bundle: Bundle) -> Preprocessor | None:
+    """Return what fills the first input that is a picture; None for a model that takes none."""
     how = bundle.manifest.preprocess
     spec = next((spec for spec in bundle.manifest.inputs if how is not None and is_picture(spec, how)), None)
-    pictures = None if spec is None or how is None else Preprocessor(spec, how)
-    backend = open_backend(bundle, threads)
-    before = time.monotonic_ns()
-    check_golden(bundle, backend)
-    return Model(bundle, backend, pictures, time.monotonic_ns() - before)
+    return None if spec is None or how is None else Preprocessor(spec, how)
 
 
 def default_bundle(task: Task, folders: Sequence[Path]) -> Path:

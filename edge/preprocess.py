@@ -10,19 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Preprocess, TensorSpec
+from edge.bundle import CHANNELS, Preprocess, TensorSpec
+from edge.bundle import is_picture as is_picture
 from edge.errors import BundleError
 from edge.types import F32, U8
-
-_CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
-
-
-def is_picture(spec: TensorSpec, how: Preprocess) -> bool:
-    """Tell whether an input is one picture: (1, H, W, C) with the channels of `how.color`, or (1, H, W) in gray."""
-    shape = spec.shape
-    if len(shape) == 3:
-        return how.color == "gray" and shape[0] == 1
-    return len(shape) == 4 and shape[0] == 1 and shape[3] == _CHANNELS[how.color]
 
 
 def cut_out(image: U8, box: F32) -> U8:
@@ -62,7 +53,7 @@ class Preprocessor:
         """
         if not is_picture(spec, how):
             raise BundleError(
-                f"input '{spec.name}': want shape (1, height, width, {_CHANNELS[how.color]}), got {spec.shape}; "
+                f"input '{spec.name}': want shape (1, height, width, {CHANNELS[how.color]}), got {spec.shape}; "
                 "convert with batch 1, NHWC"
             )
         self.height, self.width = spec.shape[1], spec.shape[2]
@@ -138,7 +129,7 @@ def _table(spec: TensorSpec, how: Preprocess) -> NDArray[Any] | None:
 
     A pixel has 256 values, so a table is exact for any mean, std, scale and zero point.
     """
-    channels = _CHANNELS[how.color]
+    channels = CHANNELS[how.color]
     plain = not any(how.mean) and set(how.std) == {1.0}
     quantization = spec.quantization
     identity = quantization is None or (quantization.scale == 1.0 and quantization.zero_point == 0)

@@ -21,6 +21,9 @@ _AUTHORITY = re.compile(r":/+|//")
 _PORT = re.compile(r"\[[0-9A-Fa-f:.%]*\](?::\d{0,5})?|[^:]*(?::\d{0,5})?")
 """A host and perhaps a port: what stands before a path where there is no user."""
 
+_WORD = re.compile(r"\S*:/+[^\s/@:]*:(?!\d{1,5}\b)[^\s@]{0,200}\s[^@]{0,200}@\S*|\S+")
+"""An address, also one with blanks in its password, or another word."""
+
 
 def hide_password(address: str) -> str:
     """Return an address without user and password, for messages, logs and reports.
@@ -45,7 +48,7 @@ def hide_password(address: str) -> str:
 
 def hide_passwords(text: str) -> str:
     """Return a message in which each word that looks like an address went through `hide_password`."""
-    return re.sub(r"\S+", lambda word: hide_password(word[0]), text)
+    return _WORD.sub(lambda word: hide_password(word[0]), text)
 
 
 def printable(text: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from edge.backends.fake import PROGRAMS, Program
 from edge.bundle import (
     FORMAT,
+    SUMS_FILE,
     Bundle,
     Decoder,
     Embedding,
@@ -19,6 +20,8 @@ from edge.bundle import (
     Preprocess,
     Provenance,
     TensorSpec,
+    format_sums,
+    sha256,
     write_bundle,
 )
 from edge.golden import PHOTO_SHAPE, make_golden
@@ -39,7 +42,7 @@ FAKE_LABELS = {
 }
 
 
-def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = "") -> Bundle:
+def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = "", dim: int = 48) -> Bundle:
     """Write a bundle of the fake runtime: blobs on a dark ground, embedded, classified or located by their colours."""
     size = EMBEDDER_SIZE if task == "embed" else DETECTOR_SIZE
     program = Program(FAKE_PROGRAMS[task], busy_ms)
@@ -54,19 +57,24 @@ def fake_bundle(folder: Path, task: str, *, busy_ms: float = 0.0, name: str = ""
         runtime="fake",
         variant="fp32",
         model_file="model.json",
-        model_sha256="",
         inputs=(TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 3)),),
         outputs=tuple(TensorSpec(name=n, dtype="float32", shape=o.shape) for n, o in zip(names, outputs, strict=True)),
         preprocess=Preprocess(fit="stretch" if task == "embed" else "letterbox", pad_value=0),
-        golden=Golden(sha256="", max_error=1e-6, why="the same arithmetic on every machine"),
+        golden=Golden(max_error=1e-6, why="the same arithmetic on every machine"),
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
         labels=FAKE_LABELS[task],
         decoder=Decoder(name="boxes", threshold=0.5) if task == "detect" else None,
-        embedding=Embedding(dim=48, unit_length=False) if task == "embed" else None,
+        embedding=Embedding(dim=dim, unit_length=False) if task == "embed" else None,
     )
     photo = np.random.default_rng(0).integers(0, 256, (*PHOTO_SHAPE, 3), np.uint8)
     golden = make_golden(manifest, [image], photo, outputs)
     return write_bundle(folder / manifest.name, manifest, msgspec.json.encode(program), golden)
+
+
+def seal(folder: Path) -> None:
+    """Write SHA256SUMS anew, as a forger would: every file of the folder is then as listed."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != SUMS_FILE]
+    (folder / SUMS_FILE).write_bytes(format_sums({path.name: sha256(path.read_bytes()) for path in files}))
 
 
 @pytest.fixture

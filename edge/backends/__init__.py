@@ -46,6 +46,9 @@ BACKENDS = {"tflite": "edge.backends.tflite", "onnx": "edge.backends.onnx", "fak
 """Runtime -> module. Each has `installed() -> bool` and `open(bundle, threads) -> Backend`."""
 
 
+_SHOWN = 300
+
+
 def open_backend(bundle: Bundle, threads: int) -> Backend:
     """Load the bundle's model into its runtime.
 
@@ -65,6 +68,12 @@ def open_backend(bundle: Bundle, threads: int) -> Backend:
         )
     backend: Backend = module.open(bundle, threads)
     return backend
+
+
+def in_words(error: BaseException) -> str:
+    """Return what an error says as one short line that a terminal may show: its first line, or its kind."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return "".join(sign if sign.isprintable() else "?" for sign in line[:_SHOWN])
 
 
 def runtime_installed(runtime: str) -> bool:

@@ -5,6 +5,7 @@ The model file of such a bundle is the JSON of a `Program`.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import cv2
 import msgspec
@@ -25,7 +26,7 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     program: str
-    busy_ms: float = 0.0
+    busy_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 0.0
 
 
 def blobs(image: NDArray[np.uint8]) -> list[Tensor]:
@@ -107,7 +108,7 @@ class FakeBackend:
         try:
             program = msgspec.json.decode(bundle.model_path.read_bytes(), type=Program)
             self._run = PROGRAMS[program.program]
-        except (msgspec.DecodeError, KeyError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
             raise BundleError(
                 f"bundle {bundle.path}: want a program of {sorted(PROGRAMS)}, got '{error}'; make the bundle again"
             ) from error

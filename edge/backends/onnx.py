@@ -4,9 +4,10 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
-from edge.backends import Tensor
+from edge.backends import Tensor, in_words
+from edge.backends.onnx_file import check_onnx_file
 from edge.bundle import Bundle
-from edge.errors import BundleError
+from edge.errors import BundleError, LimitError
 
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers in order of preference."""
@@ -37,7 +38,25 @@ class ONNXBackend:
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        refusals = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NoSuchFile, state.NotImplemented)
+        # Its own exceptions have no common base: all that it defines, and what pybind11 makes of those of C++.
+        named = [kind for kind in vars(state).values() if isinstance(kind, type)]
+        own = [kind for kind in named if issubclass(kind, Exception)]
+        self._refusals: tuple[type[Exception], ...] = (
+            *own,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            MemoryError,
+            OverflowError,
+            IndexError,
+        )
+        self._path = bundle.path
+        try:
+            check_onnx_file(bundle.model_path)
+        except LimitError as error:
+            raise BundleError(
+                f"bundle {bundle.path}: {bundle.manifest.model_file}: {error}; convert it again"
+            ) from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -50,11 +69,10 @@ class ONNXBackend:
         wanted = [provider for provider in PROVIDERS if provider in offered]
         try:
             self._session: Any = ort.InferenceSession(str(bundle.model_path), options, providers=wanted)
-        except (*refusals, state.InvalidProtobuf, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except self._refusals as error:
             raise BundleError(
-                f"bundle {bundle.path}: want a model that onnxruntime {ort.__version__} can load, got '{reason}'; "
-                "convert it again or install a newer runtime"
+                f"bundle {bundle.path}: want a model that onnxruntime {ort.__version__} can load, got "
+                f"'{in_words(error)}'; convert it again or install a newer runtime"
             ) from error
         used = [name.removesuffix("ExecutionProvider") for name in self._session.get_providers()]
         self.description = f"onnxruntime {ort.__version__}, {' > '.join(used)}"
@@ -64,8 +82,18 @@ class ONNXBackend:
         self._outputs = [spec.name for spec in bundle.manifest.outputs]
 
     def invoke(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run the model once."""
-        outputs: list[Tensor] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        """Run the model once.
+
+        Raises:
+            BundleError: the runtime refuses to run it.
+        """
+        try:
+            outputs: list[Tensor] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        except self._refusals as error:
+            raise BundleError(
+                f"bundle {self._path}: want a model that {self.description} can run, got '{in_words(error)}'; "
+                "convert it again or install a newer runtime"
+            ) from error
         return outputs
 
     def close(self) -> None:

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from edge.backends import Tensor
+from edge.backends import Tensor, in_words
+from edge.backends.tflite_file import check_tflite_file
 from edge.bundle import Bundle, TensorSpec
-from edge.errors import BundleError
+from edge.errors import BundleError, LimitError
 
 log = logging.getLogger(__name__)
 
 _PACKAGES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 _SIGNATURE = "serving_default"
+_REFUSALS = (ValueError, RuntimeError, SystemError, TypeError, MemoryError, OverflowError, LookupError)
+"""What pybind11 makes of the errors of C++; the runtime has none of its own."""
 
 
 def installed() -> bool:
@@ -43,26 +46,42 @@ class TFLiteBackend:
         if package == "tflite-runtime":
             _warn_of_legacy_runtime(version)
         self.description = f"{package} {version}"
+        self._path = bundle.path
+        try:
+            check_tflite_file(bundle.model_path)
+        except LimitError as error:
+            raise BundleError(
+                f"bundle {bundle.path}: {bundle.manifest.model_file}: {error}; convert it again"
+            ) from error
         interpreter_class = importlib.import_module(f"{_PACKAGES[package]}.interpreter").Interpreter
         try:
             self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
             self._interpreter.allocate_tensors()
             runner = self._interpreter.get_signature_runner(_SIGNATURE)
-        except (ValueError, RuntimeError, SystemError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except _REFUSALS as error:
             raise BundleError(
-                f"bundle {bundle.path}: want a model that {self.description} can load, got '{reason}'; "
+                f"bundle {bundle.path}: want a model that {self.description} can load, got '{in_words(error)}'; "
                 "convert it for this runtime or install a newer one"
             ) from error
         self._inputs = _places(bundle, "input", bundle.manifest.inputs, runner.get_input_details())
         self._outputs = _places(bundle, "output", bundle.manifest.outputs, runner.get_output_details())
 
     def invoke(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run the model once; the arrays returned are views into the interpreter."""
-        for place, tensor in zip(self._inputs, inputs, strict=True):
-            self._interpreter.set_tensor(place, tensor)
-        self._interpreter.invoke()
-        return [self._interpreter.tensor(place)() for place in self._outputs]
+        """Run the model once; the arrays returned are views into the interpreter.
+
+        Raises:
+            BundleError: the runtime refuses to run it.
+        """
+        try:
+            for place, tensor in zip(self._inputs, inputs, strict=True):
+                self._interpreter.set_tensor(place, tensor)
+            self._interpreter.invoke()
+            return [self._interpreter.tensor(place)() for place in self._outputs]
+        except _REFUSALS as error:
+            raise BundleError(
+                f"bundle {self._path}: want a model that {self.description} can run, got '{in_words(error)}'; "
+                "convert it for this runtime or install a newer one"
+            ) from error
 
     def close(self) -> None:
         """Free the interpreter."""

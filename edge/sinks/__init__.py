@@ -14,6 +14,7 @@
 from collections.abc import Sequence
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.sinks.crops import CropsSink
 from edge.sinks.folder import FolderSink
 from edge.sinks.jsonl import JsonlSink
@@ -40,6 +41,9 @@ def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
         ConfigError: an unknown kind, a path that cannot be written, or no display.
     """
     kind, colon, rest = uri.partition(":")
+    uri = hide_password(uri)  # from here on it is for messages alone
+    if "://" in rest or "\0" in rest:
+        raise ConfigError(f"sink {uri}: want a path, got an address; results are written to files of this machine")
     match kind if colon else "":
         case "jsonl":
             return JsonlSink(uri, rest, labels)

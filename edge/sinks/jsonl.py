@@ -91,7 +91,10 @@ class JsonlSink:
                 sys.stdout.flush()
                 self._fd = os.dup(sys.stdout.fileno())
             else:
-                self._fd = os.open(named_path(uri, rest), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                flags |= os.O_NONBLOCK  # a fifo without a reader is an error, not a long wait
+                self._fd = os.open(named_path(uri, rest), flags, 0o666)
+                os.set_blocking(self._fd, True)
         except OSError as error:
             raise unwritable(uri, error) from error
         self._size = 0 if stat.S_ISREG(os.fstat(self._fd).st_mode) and not self._to_stdout else None

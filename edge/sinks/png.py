@@ -7,6 +7,7 @@ from types import TracebackType
 import cv2
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.sinks.draw import annotate
 from edge.sinks.sink import unwritable, writable_path
 from edge.types import FrameResult
@@ -25,7 +26,9 @@ class PngSink:
         self._uri, self._labels = uri, labels
         self._path = writable_path(uri, rest)
         if self._path.suffix.lower() != ".png":
-            raise ConfigError(f"sink {uri}: want a name that ends in .png, got '{self._path.suffix}'; mend it")
+            raise ConfigError(
+                f"sink {uri}: want a name that ends in .png, got '{hide_password(self._path.name)}'; mend it"
+            )
         self._last: FrameResult | None = None
 
     def write(self, result: FrameResult) -> None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.types import FrameResult
 
 Opened = TypeVar("Opened", bound="Sink")
@@ -59,7 +60,8 @@ def named_path(uri: str, rest: str) -> Path:
         if path.is_dir():
             raise ConfigError(f"sink {uri}: want a file, got a folder; add a file name")
         if not path.parent.is_dir():
-            raise ConfigError(f"sink {uri}: want an existing folder, got no {path.parent}; make it first")
+            folder = path.parent if hide_password(rest) == rest else "such folder"
+            raise ConfigError(f"sink {uri}: want an existing folder, got no {folder}; make it first")
     except OSError as error:
         raise unwritable(uri, error) from error
     return path
@@ -69,11 +71,13 @@ def writable_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH" once it is sure that a file can be made there; nothing is left or changed.
 
     Raises:
-        ConfigError: as `named_path`, or no right to write.
+        ConfigError: as `named_path`, no regular file, or no right to write.
     """
     path = named_path(uri, rest)
     try:
         there = path.exists()
+        if there and not path.is_file():  # a fifo would be waited for
+            raise ConfigError(f"sink {uri}: want a file, got a fifo, socket or device; name another")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))  # only trying tells, on every file system
         if not there:
             path.unlink()

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.redact import hide_password
 from edge.sinks.draw import annotate
 from edge.sinks.sink import unwritable, writable_path
 from edge.types import U8, FrameResult
@@ -41,7 +42,8 @@ class VideoSink:
         self._path = writable_path(uri, rest)
         suffix = self._path.suffix.lower()
         if suffix not in CODECS:
-            raise ConfigError(f"sink {uri}: want a name that ends in {', '.join(CODECS)}, got '{suffix}'; mend it")
+            name = hide_password(self._path.name)
+            raise ConfigError(f"sink {uri}: want a name that ends in {', '.join(CODECS)}, got '{name}'; mend it")
         if not (math.isfinite(fps) and 0 < fps <= 1000):
             raise ConfigError(f"sink {uri}: want a rate above 0 frames a second, got {fps}; mend it")
         self._fourcc = cv2.VideoWriter.fourcc(*CODECS[suffix])

@@ -26,10 +26,14 @@ _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FILM_OPTIONS = (
     "protocol_whitelist;file|format_whitelist;"
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,ivf,yuv4mpegpipe,gif,mjpeg,jpeg_pipe"
+    "|codec_whitelist;"
+    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg4,mpeg1video,mpeg2video,mpegvideo,mjpeg,mjpegb,"
+    "h263,flv,wmv1,wmv2,wmv3,vc1,msmpeg4v1,msmpeg4v2,msmpeg4,theora,prores,dnxhd,rawvideo,huffyuv,ffvhuff,ffv1,gif,"
+    "dvvideo,svq1,svq3,cinepak,vp3,vp6,vp6f,aac,mp3,mp3float,ac3,opus,vorbis,flac,pcm_s16le"
 )
-_STREAM_OPTIONS = (
-    "protocol_whitelist;tcp,udp,tls,rtp,srtp,rtsp,rtsps,http,https,httpproxy,hls,crypto|format_blacklist;concat"
-)
+"""The last list is of decoders that FFmpeg may run to learn a film's frame size, before that size can be checked. A
+codec of still pictures is none of them: 1 MB of PNG would be decoded to gigabytes."""
+_STREAM_OPTIONS = "protocol_whitelist;tcp,udp,tls,rtp,srtp,rtsp,rtsps,http,https,httpproxy,hls,crypto"
 _STREAM_DEFAULTS = "rtsp_flags;prefer_tcp"
 """What OpenCV itself asks for where the environment names no options."""
 _BACKENDS = (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER, cv2.CAP_AVFOUNDATION, cv2.CAP_MSMF, cv2.CAP_OPENCV_MJPEG)
@@ -57,6 +61,12 @@ _PICTURES = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
 )
+
+_PICTURE_CODECS = frozenset(
+    {"MPNG", "PNG1", "PNG", "TIFF", "MJP2", "MJ2C", "LJ2C", "LJ2K", "IPJ2", "AVJ2", "MTGA", "TGA", "SGI", "DPX", "EXR"}
+    | {"WEBP", "BMP", "JXS1", "QOI", "MJLS"}
+)
+"""Four-letter codes of films that are a row of still pictures, each of which says its own size when it is decoded."""
 
 _environment = threading.Lock()
 
@@ -135,6 +145,11 @@ def _options(ours: str, defaults: str = "") -> Iterator[None]:
 
 
 def _check_size(capture: cv2.VideoCapture, name: str) -> None:
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    codec = code.to_bytes(4, "little").decode("latin1").strip(" \0").upper()
+    if codec in _PICTURE_CODECS:
+        capture.release()
+        raise SourceError(f"{name}: want a film, got still pictures ({codec}) in a row; convert it to H.264")
     width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > MOST_FRAME_PIXELS:
         capture.release()

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from edge.bundle import read_manifest
+from edge.bundle import peek_bundle
 from edge.errors import ConfigError
 from edge.model import open_model
 from edge.profiler import ANSWER_STAGES, StageClock
@@ -121,17 +121,16 @@ def read_packed(bundles: Path, name: str, test: Pictures, cache: Path) -> Packed
     folder = bundles / bundle_name(name)
     if not folder.exists():
         return None
-    manifest = read_manifest(folder)
+    bundle = peek_bundle(folder)
     report = folder.with_name(folder.name.removesuffix("-int8-tflite") + ".report") / "report.json"
     try:
         variants = json.loads(report.read_text())["variants"]
         latency = next(v.get("latency_ms") for v in variants if v["name"] == "int8-tflite")
     except (OSError, ValueError, KeyError, StopIteration):
         latency = None
-    stamp = manifest.model_sha256
-    scores = _kept(cache / f"{folder.name}.npz", stamp, lambda: _bundle_answers(folder, test))
+    scores = _kept(cache / f"{folder.name}.npz", bundle.sha256, lambda: _bundle_answers(folder, test))
     accuracy = float((scores.argmax(axis=1) == test.truth).mean())
-    return Packed((folder / manifest.model_file).stat().st_size, accuracy, latency)
+    return Packed(bundle.model_path.stat().st_size, accuracy, latency)
 
 
 def _bundle_answers(folder: Path, test: Pictures) -> F32:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
+from edge.sources.pictures import read_picture
 from edge.types import U8
 from edge.whole import replace_folder, staging, sweep
 from models.data import fashion_mnist
@@ -219,7 +220,8 @@ def _xml(name: str, made: Composite) -> str:
 
 
 def _read(path: Path) -> U8:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ConfigError(f"photograph {path}: want a picture, got something that cannot be decoded; fetch it again")
-    return np.asarray(image, np.uint8)
+    """Read a photograph as OpenCV does: uint8 (H, W, 3) BGR."""
+    try:
+        return np.asarray(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2BGR), np.uint8)
+    except SourceError as error:
+        raise ConfigError(str(error)) from error

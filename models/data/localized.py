@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError, SourceError
+from edge.errors import ConfigError, LimitError, SourceError
+from edge.limits import read_table
 from edge.preprocess import Preprocessor
 from edge.sources.pictures import PICTURE_SUFFIXES, read_picture
 from edge.types import F32, U8
@@ -229,9 +230,8 @@ def write_table(table: Path, pictures: Iterable[Located]) -> None:
 def _from_table(table: Path) -> Iterator[tuple[Path, Box, str] | Refused]:
     """Offer the pictures of a table; a first line with the names of the columns is passed over."""
     try:
-        with table.open(encoding="utf-8", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [row for row in csv.reader(read_table(table)) if row]
+    except (OSError, LimitError, csv.Error) as error:
         raise ConfigError(f"data {table}: want a readable .csv file, got '{error}'; check the path") from error
     if rows and tuple(cell.strip() for cell in rows[0]) == _COLUMNS:
         rows = rows[1:]

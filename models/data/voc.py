@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.limits import read_file
+
+MOST_BYTES = 1_000_000
+"""An annotation has about 200 bytes for each object."""
 
 
 def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
@@ -16,7 +20,7 @@ def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
         ConfigError: no xml, or a box that is empty or not inside the picture.
     """
     try:
-        root = ElementTree.parse(xml).getroot()
+        root = ElementTree.fromstring(read_file(xml, MOST_BYTES))
         width, height = (float(root.findtext(f"size/{side}", "inf")) for side in ("width", "height"))
         boxes, names = [], []
         for thing in root.iter("object"):
@@ -27,6 +31,6 @@ def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
                 )
             boxes.append(box)
             names.append(thing.findtext("name", ""))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError) as error:
         raise ConfigError(f"data {xml}: want a Pascal VOC annotation, got '{error}'; correct the file") from error
     return np.array(boxes, np.float32).reshape(-1, 4), names

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.bundle import Preprocess, TensorSpec
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimitError
+from edge.limits import MOST_TABLE_BYTES, plain_name, read_file
 from edge.preprocess import Preprocessor
 from edge.sinks.crops import INDEX_FILE, Crop
 from edge.sources.pictures import read_picture
@@ -114,9 +115,9 @@ def read_pairs(folder: Path) -> Crops:
 
     def row(path: Path) -> int:
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise ConfigError(f"pairs {path}: want a readable picture, got '{error.strerror}'; remove it") from error
+            digest = hashlib.sha256(read_file(path)).hexdigest()
+        except (OSError, LimitError) as error:
+            raise ConfigError(f"pairs {path}: want a readable picture, got '{error}'; remove it") from error
         if digest not in known:
             known[digest] = len(files)
             files.append(path)
@@ -171,15 +172,18 @@ def read_index(folder: Path) -> list[Crop]:
         ConfigError: no recording, one in which nobody was followed, or a damaged line.
     """
     try:
-        lines = (folder / INDEX_FILE).read_bytes().split(b"\n")
-    except OSError as error:
-        reason = f"got '{error.strerror}'; record with edge-run --sink crops:DIR"
+        lines = read_file(folder / INDEX_FILE).split(b"\n")
+    except (OSError, LimitError) as error:
+        reason = f"got '{error}'; record with edge-run --sink crops:DIR"
         raise ConfigError(f"recording {folder}: want a readable {INDEX_FILE}, {reason}") from error
     crops = []
     for number, line in enumerate(lines[:-1], 1):
         try:
-            crops.append(msgspec.json.decode(line, type=Crop))
-        except msgspec.DecodeError as error:
+            crop = msgspec.json.decode(line, type=Crop)
+            for part in crop.file.split("/"):
+                plain_name(part)
+            crops.append(crop)
+        except (msgspec.DecodeError, LimitError) as error:
             raise ConfigError(
                 f"recording {folder}: want crops in {INDEX_FILE}, got '{error}' in line {number}; record again"
             ) from error
@@ -219,8 +223,8 @@ def _join(count: int, pairs: Sequence[tuple[int, int]]) -> I64:
 def _times_s(folder: Path, files: Sequence[Path]) -> NDArray[np.float64]:
     """Look up when mined crops were taken, by the name that the miner gave them."""
     try:
-        known = msgspec.json.decode((folder / "times.json").read_bytes(), type=dict[str, float])
-    except (OSError, msgspec.DecodeError):
+        known = msgspec.json.decode(read_file(folder / "times.json", MOST_TABLE_BYTES), type=dict[str, float])
+    except (OSError, LimitError, msgspec.DecodeError):
         known = {}
     return np.array([known.get(path.name, np.nan) for path in files])
 

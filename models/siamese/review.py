@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimitError
+from edge.limits import read_file
 from models.siamese.crops import NO, YES, pictures_in
 
 DELETED = "DELETED"
@@ -163,8 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 path = self.pairs.pictures(f"{parts[1]}/{parts[2]}")[int(parts[3])]
                 kind = "png" if path.suffix.lower() == ".png" else "jpeg"
-                self._send(path.read_bytes(), f"image/{kind}")
-            except (KeyError, IndexError, OSError):
+                self._send(read_file(path), f"image/{kind}")
+            except (KeyError, IndexError, OSError, LimitError):
                 self.send_error(HTTPStatus.NOT_FOUND)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)

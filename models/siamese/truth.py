@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from edge.boxes import iou
 from edge.errors import ConfigError
+from edge.limits import read_table
 from edge.sinks.crops import Crop
 from edge.types import I64
 from models.siamese.crops import Bools
@@ -31,7 +32,7 @@ def identify(crops: list[Crop], path: Path) -> I64:
         ConfigError: the file cannot be read.
     """
     try:
-        rows = np.loadtxt(path, delimiter=",", ndmin=2)[:, :7]
+        rows = np.loadtxt(read_table(path), delimiter=",", ndmin=2)[:, :7]
         if rows.shape[1] < 7:
             raise ValueError(f"{rows.shape[1]} columns")
     except (OSError, ValueError, IndexError) as error:

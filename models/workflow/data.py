@@ -9,8 +9,6 @@
 """
 
 import csv
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimitError
+from edge.limits import read_npz, read_table
 from edge.sources.pictures import PICTURE_SUFFIXES
 from edge.types import F32
 from models.data.class_folders import fit_pictures, read_class_folders
@@ -27,11 +26,6 @@ from models.workflow.kinds import Task
 
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _LARGEST = float(np.finfo(np.float32).max)
-_TORN = (
-    OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError, SyntaxError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
-"""What numpy raises at a file that is no whole .npz, as it comes to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +154,11 @@ def _some(lines: Sequence[int]) -> str:
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Read lines that are not empty, each with its number in the file, cells stripped."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(read_table(path))
+        cells = ((reader.line_num, [cell.strip() for cell in row]) for row in reader)
+        rows = [(number, row) for number, row in cells if len(row) > 1 or "".join(row)]
+    except (OSError, LimitError, csv.Error) as error:
         raise ConfigError(f"data {path}: want a readable .csv file, got '{error}'; check the path") from error
-    rows = [(number, row) for number, row in rows if len(row) > 1 or "".join(row)]
     for name, mark in (("semicolons", ";"), ("tabs", "\t")):
         if rows and len(rows[0][1]) == 1 and mark in rows[0][1][0]:
             raise ConfigError(f"data {path}: want commas between the cells, got {name}; save it with commas")
@@ -174,11 +167,10 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _from_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except _TORN as error:
-        got = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"data {path}: want an .npz file with x and y, got '{got}'; save it again") from error
+        arrays = read_npz(path)
+        x, y = arrays["x"], arrays["y"]
+    except (OSError, LimitError, KeyError) as error:
+        raise ConfigError(f"data {path}: want an .npz file with x and y, got '{error}'; save it again") from error
     if x.ndim not in (2, 3, 4) or y.ndim not in (1, 2) or len(x) != len(y) or not (x.size and y.size):
         raise ConfigError(f"data {path}: want x (N, ...) and y (N,) or (N, K), got {x.shape} and {y.shape}; save it so")
     if x.dtype.kind not in "biuf" or y.dtype.kind not in "biufU":

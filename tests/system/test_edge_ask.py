@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import fake_bundle, square_positions
+from conftest import fake_bundle, seal, square_positions
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = "import sys; from edge.cli import main_edge; sys.exit(main_edge())"
@@ -121,6 +121,7 @@ def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Pa
         {"name": "accuracy", "value": 0.975, "examples": 900},
     ]
     path.write_text(json.dumps(manifest))
+    seal(path.parent)
     done = edge("localize", pictures)
     assert "when converted mIoU 84.1%, accuracy 97.5% of 900 examples" in done.stderr
 
@@ -131,7 +132,8 @@ def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Pa
         (("classify", "nowhere"), 4, "nowhere"),
         (("classify",), 2, "SOURCE"),
         (("classify", "PICTURES", "--bundle", "LOCALIZER"), 3, "want a model for task 'classify'"),
-        (("localize", "PICTURES", "--bundle", "nowhere"), 3, "no such file"),
+        (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean fake-localize"),
+        (("localize", "PICTURES", "--bundle", "./nowhere"), 3, "no such file"),
         (("localize", "PICTURES", "--sink", "xml:a"), 2, "folder:PATH"),
         (("localize", "PICTURES", "--sink", "folder:no/such/place"), 2, "want an existing folder"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle
+from tests.conftest import seal
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"tensorflow", "tensorflow-cpu", "keras", "torch", "scipy", "onnx", "tf2onnx", "pandas", "matplotlib"}
@@ -41,14 +42,20 @@ def test_without_a_runtime_edge_imports_and_the_error_names_the_extra(
 ) -> None:
     for runtime in ("tflite", "onnx"):
         manifest = detector.path / "bundle.json"
-        manifest.write_text(manifest.read_text().replace('"runtime": "fake"', f'"runtime": "{runtime}"'))
+        original = manifest.read_bytes()
+        suffixed = original.replace(b"model.json", f"model.{runtime}".encode())
+        manifest.write_bytes(suffixed.replace(b'"runtime": "fake"', f'"runtime": "{runtime}"'.encode()))
+        model = detector.model_path.rename(detector.path / f"model.{runtime}")
+        seal(detector.path)
         done = run(
             fresh / "venv/bin/edge-run", "--source", "x", "--detector", detector.path, "--embedder", embedder.path,
             cwd=fresh,
         )  # fmt: skip
         assert done.returncode == 3, done.stderr
         assert f"pip install 'edge-run[{runtime}]'" in done.stderr
-        manifest.write_text(manifest.read_text().replace(f'"runtime": "{runtime}"', '"runtime": "fake"'))
+        model.rename(detector.model_path)
+        manifest.write_bytes(original)
+        seal(detector.path)
 
 
 def test_with_a_runtime_nothing_heavy_comes_along(fresh: Path) -> None:

@@ -33,13 +33,15 @@ def slow(tmp_path: Path) -> Bundle:
     return fake_bundle(tmp_path / "bundles", "detect", busy_ms=5)
 
 
-def test_the_figures_are_those_of_the_model_and_lie_in_its_folder(slow: Bundle) -> None:
-    before = {path.name: path.read_bytes() for path in slow.path.iterdir()}
+def test_the_figures_are_those_of_the_model_and_lie_beside_its_folder(slow: Bundle) -> None:
+    place = slow.path.parent
+    before = {path.name: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     done = profile(slow.path, "--runs", 20)
     assert done.returncode == 0, done.stderr
-    after = {path.name: path.read_bytes() for path in slow.path.iterdir()}
+    after = {path.name: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     (name,) = set(after) - set(before)
-    assert name.startswith("profile-")
+    assert name.startswith("fake-detect.profile-")
+    assert (place / name).is_file()
     assert {key: after[key] for key in before} == before
     assert read_bundle(slow.path).manifest == slow.manifest
     written = json.loads(after[name])
@@ -52,7 +54,7 @@ def test_the_figures_are_those_of_the_model_and_lie_in_its_folder(slow: Bundle) 
         assert row["cold_start_ms"] > row["first_run_ms"]
         assert 0 < row["preprocess"]["p50_ms"] < 1000
         assert row["resident_mb"] > 10
-    assert written["model_sha256"] == slow.manifest.model_sha256
+    assert written["bundle_sha256"] == slow.sha256
     assert tuple(written["frame"]) == FRAME_SHAPE
     assert "fake, blobs" in done.stdout
     assert name in done.stdout
@@ -60,7 +62,7 @@ def test_the_figures_are_those_of_the_model_and_lie_in_its_folder(slow: Bundle) 
 
 def test_nothing_in_the_file_names_this_machine_or_a_place(slow: Bundle) -> None:
     assert profile(slow.path, "--runs", 2, "--threads", 1).returncode == 0
-    (file,) = slow.path.glob("profile-*.json")
+    (file,) = slow.path.parent.glob("*.profile-*.json")
     text = file.read_text()
     assert os.uname().nodename not in text
     assert str(slow.path.parent) not in text
@@ -72,7 +74,7 @@ def test_one_number_of_threads_and_few_seconds(slow: Bundle) -> None:
     done = profile(slow.path, "--runs", 100_000, "--threads", 1, "--seconds", 1)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - before < 30
-    (file,) = slow.path.glob("profile-*.json")
+    (file,) = slow.path.parent.glob("*.profile-*.json")
     (row,) = json.loads(file.read_bytes())["results"]
     assert 10 <= row["invoke"]["runs"] <= 210, "a second of at least 5 ms each"
 
@@ -92,15 +94,15 @@ def test_ctrl_c_gives_what_was_measured(slow: Bundle) -> None:
     assert "p50" in out
     assert "Traceback" not in error
     assert "interrupted" in error
-    assert not list(slow.path.glob("*profile-*"))
+    assert not list(slow.path.parent.glob("*profile-*"))
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_measuring(slow: Bundle) -> None:
     assert profile(slow.path, "--runs", 1, "--threads", 1).returncode == 0
-    (file,) = slow.path.glob("profile-*.json")
+    (file,) = slow.path.parent.glob("*.profile-*.json")
     file.unlink()
     if os.geteuid():
-        slow.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        slow.path.parent.chmod(stat.S_IRUSR | stat.S_IXUSR)
     else:
         file.mkdir()  # root may write into any folder, but no file in the place of one
     try:
@@ -108,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_measuring(slow: Bundle) 
         done = profile(slow.path, "--runs", 100_000)
         assert time.monotonic() - before < 10
     finally:
-        slow.path.chmod(stat.S_IRWXU)
+        slow.path.parent.chmod(stat.S_IRWXU)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "want to write" in done.stderr
@@ -121,7 +123,7 @@ def test_a_bundle_that_is_no_longer_whole_is_not_measured(slow: Bundle) -> None:
     assert done.returncode == 3
     assert "sha256" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert not list(slow.path.glob("*profile-*"))
+    assert not list(slow.path.parent.glob("*profile-*"))
 
 
 @pytest.mark.parametrize("flag", ["--runs", "--threads", "--seconds"])

@@ -26,9 +26,9 @@ def pair_bundle(folder: Path, dim: int, at_once: int = 4) -> Bundle:
     outputs = closeness(*inputs)
     manifest = Manifest(
         format=FORMAT, name="fake-pair", task="pair", runtime="fake", variant="fp32", model_file="model.json",
-        model_sha256="", inputs=tuple(TensorSpec(name=name, dtype="float32", shape=shape) for name in "ab"),
+        inputs=tuple(TensorSpec(name=name, dtype="float32", shape=shape) for name in "ab"),
         outputs=(TensorSpec(name="same", dtype="float32", shape=(1, at_once)),), threshold=0.5,
-        golden=Golden(sha256="", max_error=1e-6, why="the same arithmetic on every machine"),
+        golden=Golden(max_error=1e-6, why="the same arithmetic on every machine"),
         provenance=Provenance(keras="none", weights=(), recipe_sha256=""),
     )  # fmt: skip
     golden = make_golden(manifest, inputs, None, outputs)

@@ -43,3 +43,9 @@ def test_a_shared_layer_is_called_twice() -> None:
 def test_constants_in_a_call_are_no_layers() -> None:
     call = [["_CONSTANT_VALUE", -1, 2.0, {}], ["a", 0, 0, {"axis": ["x", 0, 1]}]]
     assert waiting_layers({"layers": [keras_2("a"), {"name": "b", "inbound_nodes": [call]}, 7]}) == []
+
+
+def test_the_calls_of_a_nested_model_count_from_one() -> None:
+    inner = {**keras_2("inner", ("a", 0)), "config": {"layers": []}}
+    assert waiting_layers({"layers": [keras_2("a"), inner, keras_2("b", ("a", 0), ("inner", 1))]}) == []
+    assert waiting_layers({"layers": [keras_2("a"), keras_2("inner", ("a", 0)), keras_2("b", ("inner", 1))]}) == ["b"]

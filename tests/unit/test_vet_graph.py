@@ -141,6 +141,13 @@ def test_in_a_session_graph_nothing_that_runs_may_save(how: str) -> None:
     assert concerns(model) == ["SaveV2"]
 
 
+def test_in_a_session_graph_no_output_may_read_a_checkpoint() -> None:
+    model, meta = saved_model(objects=False)
+    assert concerns(model) == []
+    meta.signature_def["serving_default"].outputs["y"].name = "restore:0"
+    assert concerns(model) == ["RestoreV2"]
+
+
 def test_objects_that_packages_restore() -> None:
     model, meta = saved_model()
     meta.object_graph_def.nodes[0].registered_name = "Evil"

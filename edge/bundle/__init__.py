@@ -1,0 +1,91 @@
+"""A model bundle: the whole contract between workstation and device.
+
+`files` has the layout on disk, `manifest` the words. Of `install`, `files`, `check`, `layout` and `manifest`, each
+imports only those after it. What other packages use is named here.
+"""
+
+from edge.bundle.check import MODEL_SUFFIXES, complaints, decoder_complaints
+from edge.bundle.files import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    PROFILE_MARK,
+    SUMS_FILE,
+    Bundle,
+    bundle_files,
+    decode_manifest,
+    format_sums,
+    parse_sums,
+    peek_bundle,
+    read_bundle,
+    read_manifest,
+    sha256,
+    write_bundle,
+    write_files,
+)
+from edge.bundle.install import find_bundles, install_bundle, remove_bundle, unreadable_bundles
+from edge.bundle.layout import CHANNELS, DECODER_OUTPUTS, is_picture, localizer_outputs
+from edge.bundle.manifest import (
+    FORMAT,
+    MOST_ERROR,
+    Calibration,
+    Decoder,
+    Embedding,
+    Golden,
+    Manifest,
+    Metric,
+    OutputParity,
+    Preprocess,
+    Provenance,
+    Quantization,
+    Runtime,
+    Task,
+    TensorSpec,
+    Weights,
+)
+from edge.whole import STAGING
+
+__all__ = [
+    "CHANNELS",
+    "DECODER_OUTPUTS",
+    "FORMAT",
+    "GOLDEN_FILE",
+    "MANIFEST_FILE",
+    "MODEL_SUFFIXES",
+    "MOST_ERROR",
+    "PROFILE_MARK",
+    "STAGING",
+    "SUMS_FILE",
+    "Bundle",
+    "Calibration",
+    "Decoder",
+    "Embedding",
+    "Golden",
+    "Manifest",
+    "Metric",
+    "OutputParity",
+    "Preprocess",
+    "Provenance",
+    "Quantization",
+    "Runtime",
+    "Task",
+    "TensorSpec",
+    "Weights",
+    "bundle_files",
+    "complaints",
+    "decode_manifest",
+    "decoder_complaints",
+    "find_bundles",
+    "format_sums",
+    "install_bundle",
+    "is_picture",
+    "localizer_outputs",
+    "parse_sums",
+    "peek_bundle",
+    "read_bundle",
+    "read_manifest",
+    "remove_bundle",
+    "sha256",
+    "unreadable_bundles",
+    "write_bundle",
+    "write_files",
+]
