@@ -281,6 +281,13 @@ def test_sweep_takes_what_earlier_versions_left_and_nothing_else(tmp_path: Path)
     sweep(tmp_path / "missing")
 
 
+def test_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    room = make(tmp_path / f"{whole.STAGING}odd", "x")
+    (room / "lock").symlink_to(tmp_path / "elsewhere")
+    sweep(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_in_a_shared_folder_others_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In /tmp another user may have laid out a room that would replace this user's folder."""
     for name in (f"{whole.STAGING}theirs", ".bundle.edge-replace"):
