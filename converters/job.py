@@ -32,6 +32,7 @@ from tqdm import tqdm
 from converters import sandbox
 from converters.handback import misbehaved, pack, regular_files, unpack
 from converters.load import ConversionError, Origin
+from edge.backends.onnx import no_telemetry
 from edge.errors import EdgeError
 from edge.redact import printable
 from edge.whole import staging, sweep
@@ -153,6 +154,7 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     _sweep()
     hush_tensorflow()
+    no_telemetry()
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
     context.set_forkserver_preload(_PRELOADED)
     with quiet():

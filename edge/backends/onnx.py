@@ -1,6 +1,7 @@
 """ONNX models by ONNX Runtime: TensorRT, CUDA or CPU, in this order, as the installed build offers them."""
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,15 @@ def installed() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
+def no_telemetry() -> None:
+    """Keep ONNX Runtime from reporting to its maker; to be called before it is imported.
+
+    Release 1.32 opens a connection when it is imported, and keeps a number of its own for this machine in the user's
+    cache folder.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def open(bundle: Bundle, threads: int) -> "ONNXBackend":  # the module is the namespace: onnx.open
     """Load the bundle's model.
 
@@ -35,6 +45,7 @@ class ONNXBackend:
     """One session, as `edge.backends.Backend` describes it."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
+        no_telemetry()
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 

@@ -15,6 +15,8 @@ from tests.hostile.bait import Bait
 from tests.hostile.case import put
 
 _SPEC = {"name": "x", "dtype": "float32", "shape": (1, 4)}
+
+
 def onnx_model(change: Callable[[Any, Any], None] | None = None) -> bytes:
     """Return an ONNX model that doubles its input; `change` receives onnx and the model."""
     import onnx
@@ -119,7 +121,13 @@ def _renamed(root: str) -> Callable[[Path, Bait], Path]:
     return make
 
 
-for _name, _root in {"up": "..", "here": ".", "escape": "a\x1b[2J", "hidden": ".edge-staging-x", "slash": "//b"}.items():
+for _name, _root in {
+    "up": "..",
+    "here": ".",
+    "escape": "a\x1b[2J",
+    "hidden": ".edge-staging-x",
+    "slash": "//b",
+}.items():
     put(f"bundle-root-{_name}", _renamed(_root), "bundle", "", _NO_PROOF)
 
 

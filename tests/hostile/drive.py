@@ -16,7 +16,9 @@ from tests.hostile.bait import Watch
 from tests.hostile.case import Case
 
 ROOT = Path(__file__).parents[2]
-_ALWAYS = re.compile(r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless")
+_ALWAYS = re.compile(
+    r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless"
+)
 """What libraries and the forkserver write whatever is opened."""
 HONEST_FILE = "honest"
 """The bait that lies beside files which are not hostile."""
@@ -83,7 +85,9 @@ class Range:
         assert self._runner.stdout is not None
         self._runner.stdin.write(json.dumps(task) + "\n")
         self._runner.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._runner.stdout.readline() or '{"end": "ended", "type": "", "text": ""}')
+        answer: dict[str, Any] = json.loads(
+            self._runner.stdout.readline() or '{"end": "ended", "type": "", "text": ""}'
+        )
         did = self.watch.seen(case.name) | self.watch.seen(_ANYWHERE)
         new = self._tree(case) - before
         if how != "job":  # without a fence, what lies in TMPDIR is nobody's to remove

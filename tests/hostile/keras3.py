@@ -233,7 +233,13 @@ def _lookup(name: str) -> Build:
     return build
 
 
-_STANDARD: Config = {"max_tokens": None, "output_mode": "int", "standardize": "lower", "split": "whitespace", "ngrams": None}
+_STANDARD: Config = {
+    "max_tokens": None,
+    "output_mode": "int",
+    "standardize": "lower",
+    "split": "whitespace",
+    "ngrams": None,
+}
 
 
 def _text_vectorization(bait: Bait) -> Config:

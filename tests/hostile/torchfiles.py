@@ -124,5 +124,3 @@ for _number in (0, 1, 2, 4):
     put(f"torch-place-{_number}", _old(PAYLOADS["system"][0], _number), "torch", "pickle")
 put("torch-zip", _new(PAYLOADS["system"][0]), "torch", "pickle")
 put("torch-zip-outside", _new(PAYLOADS["system"][0], "../data.pkl"), "torch", "pickle")
-
-

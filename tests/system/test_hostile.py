@@ -69,8 +69,11 @@ def test_there_are_enough_of_them_and_of_all_kinds() -> None:
 def test_the_watch_sees_what_a_hostile_file_does(place: Range, files: dict[str, Path]) -> None:
     """Otherwise all other tests here would pass on anything."""
     for name, done in (
-        ("k3-bytecode-function", "made canary"), ("sm-op-write-file", "wrote canary"),
-        ("k2-named-urlopen", "connected"), ("k2-named-read", "opened secret"), ("k2-named-rmtree", "removed victim"),
+        ("k3-bytecode-function", "made canary"),
+        ("sm-op-write-file", "wrote canary"),
+        ("k2-named-urlopen", "connected"),
+        ("k2-named-read", "opened secret"),
+        ("k2-named-rmtree", "removed victim"),
     ):
         assert done in place.open(CASES[name], files[name], "prove", SECONDS).did, name
 
