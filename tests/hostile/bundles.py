@@ -9,7 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import FORMAT, Golden, Manifest, Provenance, TensorSpec, write_bundle
+from edge.bundle import (
+    FORMAT,
+    SUMS_FILE,
+    Golden,
+    Manifest,
+    Provenance,
+    TensorSpec,
+    format_sums,
+    parse_sums,
+    sha256,
+    write_bundle,
+)
 from tests.hostile.archives import object_npz
 from tests.hostile.bait import Bait
 from tests.hostile.case import put
@@ -45,8 +56,8 @@ def honest_bundle(folder: Path, model: bytes | None = None, golden: bytes | None
     manifest = Manifest(
         **{
             "format": FORMAT, "name": "b", "task": "other", "runtime": "onnx", "variant": "fp32",
-            "model_file": "model.onnx", "model_sha256": "", "inputs": (spec,), "outputs": (answer,),
-            "golden": Golden(sha256="", max_error=0.01, why="the same machine"),
+            "model_file": "model.onnx", "inputs": (spec,), "outputs": (answer,),
+            "golden": Golden(max_error=0.01, why="the same machine"),
             "provenance": Provenance(keras="none", weights=(), recipe_sha256=""), **more,
         }
     )  # fmt: skip
@@ -123,6 +134,31 @@ for _name, _root in {"up": "..", "here": ".", "escape": "a\x1b[2J", "hidden": ".
     put(f"bundle-root-{_name}", _renamed(_root), "bundle", "", _NO_PROOF)
 
 
+def _listed(name: str) -> Callable[[Path, Bait], Path]:
+    """The same with one file more, which SHA256SUMS lists."""
+
+    def make(folder: Path, bait: Bait) -> Path:
+        path = honest_bundle(folder)
+        other = folder / "other.zip"
+        with zipfile.ZipFile(path) as origin, zipfile.ZipFile(other, "w") as to:
+            for member in origin.namelist():
+                data = origin.read(member)
+                if member == f"b/{SUMS_FILE}":
+                    data = format_sums({**parse_sums(data), name: sha256(b"x")})
+                to.writestr(member, data)
+            to.writestr(f"b/{name}", b"x")
+        return other
+
+    return make
+
+
+for _name, _more in {
+    "extra": "evil.so", "python": "sitecustomize.py", "up": "../canary", "case": "BUNDLE.JSON", "escape": "a\x1b[2J",
+    "folder": "d/x", "second-model": "other.onnx",
+}.items():  # fmt: skip
+    put(f"bundle-listed-{_name}", _listed(_more), "bundle", "", _NO_PROOF)
+
+
 def _manifest(change: Callable[[dict[str, Any], Bait], None]) -> Callable[[Path, Bait], Path]:
     """Change the manifest of an honest bundle, in its folder."""
 
@@ -133,6 +169,8 @@ def _manifest(change: Callable[[dict[str, Any], Bait], None]) -> Callable[[Path,
         stored = json.loads(path.read_text())
         change(stored, bait)
         path.write_text(json.dumps(stored))
+        sums = parse_sums((folder / "b" / SUMS_FILE).read_bytes())
+        (folder / "b" / SUMS_FILE).write_bytes(format_sums({**sums, "bundle.json": sha256(path.read_bytes())}))
         return folder / "b"
 
     return make
