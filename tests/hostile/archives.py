@@ -15,6 +15,7 @@ from tests.hostile.layouts import KERAS_2, KERAS_3, Config, hdf5, keras_zip, lay
 _LAST = "the last of two counts, and that is harmless"
 _PYTHON = "Python's zip reader does not follow it"
 
+
 def _harmless() -> Config:
     return sequential(layer("Activation", activation="relu"))
 
@@ -62,8 +63,8 @@ def _beside(name: str) -> Callable[[Path, Bait], Path]:
 
 for _name, _other in {
     "case": "CONFIG.JSON", "slash": "./config.json", "absolute": "/config.json", "backslash": ".\\config.json",
-    "space": "config.json ", "nul": "config.json\0x", "folder": "config.json/config.json", "full-width": "ｃonfig.json",
-}.items():  # fmt: skip  # noqa: RUF001 - that is it
+    "space": "config.json ", "nul": "config.json\0x", "folder": "config.json/config.json", "full-width": "\uff43onfig.json",
+}.items():  # fmt: skip
     put(f"zip-other-{_name}", _beside(_other), dud="" if _name == "nul" else _PYTHON)
 
 
@@ -173,7 +174,12 @@ def _polyglot(ending: str, hostile_part: str) -> Callable[[Path, Bait], Path]:
 put("both-h5-zip-hostile", _polyglot(".keras", "zip"), proof="tf_keras")
 put("both-h5-hdf5-hostile", _polyglot(".h5", "hdf5"), proof="tf_keras")
 put("both-h5-zip-in-h5", _polyglot(".h5", "zip"), proof="tf_keras", dud="with this name the harmless half counts")
-put("both-h5-hdf5-in-keras", _polyglot(".keras", "hdf5"), proof="tf_keras", dud="with this name the harmless half counts")
+put(
+    "both-h5-hdf5-in-keras",
+    _polyglot(".keras", "hdf5"),
+    proof="tf_keras",
+    dud="with this name the harmless half counts",
+)
 
 
 @hostile("both-zip-before-hdf5", proof="tf_keras")

@@ -26,6 +26,8 @@ from tests.hostile.bait import Bait
 from tests.hostile.case import put
 
 _SPEC = {"name": "x", "dtype": "float32", "shape": (1, 4)}
+
+
 def onnx_model(change: Callable[[Any, Any], None] | None = None) -> bytes:
     """Return an ONNX model that doubles its input; `change` receives onnx and the model."""
     import onnx
@@ -109,7 +111,8 @@ put("bundle-link", _packed(_link_to("b/way", "FOLDER")), "bundle", "extract")
 
 _NO_PROOF = "how the code itself takes it is the test"
 for _name, _more in {
-    "escape": "b/a\x1b[2Jb", "newline": "b/a\nb", "hidden": "b/.bashrc", "bidi": "b/a\u202eb", "second": "c/bundle.json",
+    "escape": "b/a\x1b[2Jb", "newline": "b/a\nb", "hidden": "b/.bashrc", "bidi": "b/a\u202eb",
+    "second": "c/bundle.json",
     "backslash": "b\\..\\..\\canary", "extra": "b/evil.so", "python": "b/sitecustomize.py", "twice": "b/bundle.json",
     "case": "b/BUNDLE.JSON", "long": "b/" + "a" * 250, "deep": "b/" + "d/" * 500 + "x", "drive": "C:/canary",
 }.items():  # fmt: skip
@@ -130,7 +133,13 @@ def _renamed(root: str) -> Callable[[Path, Bait], Path]:
     return make
 
 
-for _name, _root in {"up": "..", "here": ".", "escape": "a\x1b[2J", "hidden": ".edge-staging-x", "slash": "//b"}.items():
+for _name, _root in {
+    "up": "..",
+    "here": ".",
+    "escape": "a\x1b[2J",
+    "hidden": ".edge-staging-x",
+    "slash": "//b",
+}.items():
     put(f"bundle-root-{_name}", _renamed(_root), "bundle", "", _NO_PROOF)
 
 
@@ -184,7 +193,8 @@ def _set(key: str, value: Any) -> Callable[[dict[str, Any], Bait], None]:
 
 
 for _name, _value in {
-    "absolute": "SECRET", "up": "../../secret", "dots": "..", "empty": "", "nul": "model\0.onnx", "manifest": "bundle.json",
+    "absolute": "SECRET", "up": "../../secret", "dots": "..", "empty": "", "nul": "model\0.onnx",
+    "manifest": "bundle.json",
     "golden": "golden.npz", "device": "/dev/zero", "escape": "model\x1b[2J.onnx",
 }.items():  # fmt: skip
     put(f"bundle-model-file-{_name}", _manifest(_set("model_file", _value)), "bundle", "", _NO_PROOF)

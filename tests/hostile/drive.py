@@ -16,7 +16,9 @@ from tests.hostile.bait import Watch
 from tests.hostile.case import Case
 
 ROOT = Path(__file__).parents[2]
-_ALWAYS = re.compile(r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless")
+_ALWAYS = re.compile(
+    r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless"
+)
 """What libraries and the forkserver write whatever is opened."""
 _ENDED = '{"end": "ended", "type": "", "text": ""}'
 HONEST_FILE = "honest"
@@ -59,7 +61,8 @@ class Range:
         environment = {
             **kept, "HOME": str(home), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(home),
             "http_proxy": proxy, "https_proxy": proxy, "no_proxy": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1", "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1",
+            "KERAS_BACKEND": "tensorflow",
         }  # fmt: skip
         self._log = (folder / "log").open("w")
         self._runner = subprocess.Popen(
@@ -142,7 +145,7 @@ def shooting_range(folder: Path, names: Sequence[str]) -> Iterator[Range]:
 
 
 def _print_all() -> None:
-    """`python -m tests.hostile.drive HOW FOLDER [PART-OF-A-NAME]...`: open files of the corpus, and say what they do."""
+    """`python -m tests.hostile.drive HOW FOLDER [PART-OF-A-NAME]...`: open files of the corpus."""
     from tests.hostile.corpus import CASES
 
     how, folder, *words = sys.argv[1:]

@@ -52,9 +52,13 @@ def _convolutions() -> Any:
     keras, layers = _layers()
     image = keras.Input((16, 16, 3), name="image")
     x = layers.Rescaling(1 / 255)(image)
-    x = layers.ZeroPadding2D(1)(layers.Conv2D(4, 3, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-4))(x))
+    x = layers.ZeroPadding2D(1)(
+        layers.Conv2D(4, 3, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-4))(x)
+    )
     x = layers.DepthwiseConv2D(3, depthwise_constraint=keras.constraints.MaxNorm(2.0))(x)
-    x = layers.SeparableConv2D(4, 3, activation="swish", pointwise_initializer="he_normal")(layers.BatchNormalization()(x))
+    x = layers.SeparableConv2D(4, 3, activation="swish", pointwise_initializer="he_normal")(
+        layers.BatchNormalization()(x)
+    )
     x = layers.Concatenate()([layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(x)])
     x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
     return keras.Model(image, layers.Dense(3, activation="softmax", kernel_constraint="non_neg")(x))
@@ -110,7 +114,9 @@ def _preprocessing() -> Any:
     keras, layers = _layers()
     image = keras.Input((16, 16, 3), name="image")
     x = layers.RandomContrast(0.1)(layers.RandomZoom(0.1)(layers.RandomRotation(0.1)(layers.RandomFlip()(image))))
-    x = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 1.0, 1.0])(layers.CenterCrop(12, 12)(layers.Resizing(14, 14)(x)))
+    x = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 1.0, 1.0])(
+        layers.CenterCrop(12, 12)(layers.Resizing(14, 14)(x))
+    )
     return keras.Model(image, layers.GlobalMaxPooling2D()(layers.GaussianNoise(0.1)(x)))
 
 
@@ -220,7 +226,9 @@ def _old_recurrent() -> Any:
     layers = tf_keras.layers
     steps = tf_keras.Input((5, 4), name="steps")
     x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(steps)
-    return tf_keras.Model(steps, layers.TimeDistributed(layers.Dense(2, activation="tanh"))(layers.GRU(4, return_sequences=True)(x)))
+    return tf_keras.Model(
+        steps, layers.TimeDistributed(layers.Dense(2, activation="tanh"))(layers.GRU(4, return_sequences=True)(x))
+    )
 
 
 @_keras_2("nested")

@@ -7,7 +7,18 @@ from typing import Any
 
 from tests.hostile.bait import Bait
 from tests.hostile.case import hostile, put
-from tests.hostile.layouts import KERAS_2, KERAS_3, Config, function, functional, hdf5, keras_zip, layer, node, sequential
+from tests.hostile.layouts import (
+    KERAS_2,
+    KERAS_3,
+    Config,
+    function,
+    functional,
+    hdf5,
+    keras_zip,
+    layer,
+    node,
+    sequential,
+)
 from tests.hostile.saved import writes_when_asked
 
 Build = Callable[[Bait], Any]
@@ -404,7 +415,11 @@ def _lookup(name: str, **more: Any) -> Build:
 
 put("k2-h5-string-lookup", _h5(_lookup("StringLookup")), proof="tf_keras")
 put("k2-zip-string-lookup", _zip(_lookup("StringLookup")), proof="tf_keras")
-put("k2-h5-text-vectorization", _h5(_lookup("TextVectorization", standardize="lower", split="whitespace")), proof="tf_keras")
+put(
+    "k2-h5-text-vectorization",
+    _h5(_lookup("TextVectorization", standardize="lower", split="whitespace")),
+    proof="tf_keras",
+)
 
 
 def _part(**config: Any) -> Build:

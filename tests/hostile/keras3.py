@@ -233,7 +233,13 @@ def _lookup(name: str) -> Build:
     return build
 
 
-_STANDARD: Config = {"max_tokens": None, "output_mode": "int", "standardize": "lower", "split": "whitespace", "ngrams": None}
+_STANDARD: Config = {
+    "max_tokens": None,
+    "output_mode": "int",
+    "standardize": "lower",
+    "split": "whitespace",
+    "ngrams": None,
+}
 
 
 def _text_vectorization(bait: Bait) -> Config:
@@ -262,7 +268,7 @@ OTHERS: dict[str, tuple[Build, str]] = {
     "text-vectorization": (_text_vectorization, ""),
     "feature-space": (_feature_space, REFUSES),
     "torch-module": (
-        lambda bait: sequential(layer("TorchModuleWrapper", module={"class_name": "__bytes__", "config": {"value": ""}})),
+        lambda bait: sequential(layer("TorchModuleWrapper", module={"class_name": "__bytes__", "config": {}})),
         "torch is not here",
     ),
     "jax-layer": (lambda bait: sequential(layer("JaxLayer", call_fn=bare_bytecode(bait), params={})), "no jax here"),

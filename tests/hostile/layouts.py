@@ -92,7 +92,11 @@ def weights_hdf5(shapes: Mapping[str, Sequence[tuple[int, ...]]] | None = None) 
 
 
 def keras_zip(
-    path: Path, config: Any, version: str = KERAS_3, weights: bytes | None = None, more: Mapping[str, bytes] | None = None
+    path: Path,
+    config: Any,
+    version: str = KERAS_3,
+    weights: bytes | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a `.keras` file; a configuration that is text or bytes is written as it is."""
     text = config if isinstance(config, str | bytes) else json.dumps(config)

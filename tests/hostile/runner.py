@@ -52,7 +52,7 @@ def _answer(task: dict[str, Any]) -> Answer:
     if task["how"] == "prove":
         return _in_child(_PROOFS[task["proof"]], path, task["seconds"])
     if task["how"] == "whole":
-        return _in_child(_WHOLE[task["kind"]], path, task["seconds"])
+        return _guarded(lambda: _WHOLE[task["kind"]](path))
     if task["how"] == "bare":
         return _in_child(_OPEN[task["kind"]], path, task["seconds"])
     limits = job.Limits(task["seconds"], 3000)

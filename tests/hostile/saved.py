@@ -82,14 +82,18 @@ def _first(tf: Any, dataset: Any, shape: Any = ()) -> Any:
 
 
 def _lines(tf: Any, bait: Bait) -> Any:
-    made = tf.raw_ops.TextLineDataset(filenames=[bait.secret], compression_type="", buffer_size=tf.constant(1, tf.int64))
+    made = tf.raw_ops.TextLineDataset(
+        filenames=[bait.secret], compression_type="", buffer_size=tf.constant(1, tf.int64)
+    )
     return _first(tf, tf.raw_ops.TakeDataset(
         input_dataset=made, count=tf.constant(1, tf.int64), output_types=[tf.string], output_shapes=[[]]
     ))  # fmt: skip
 
 
 def _records(tf: Any, bait: Bait) -> Any:
-    made = tf.raw_ops.TFRecordDataset(filenames=[bait.secret], compression_type="", buffer_size=tf.constant(1, tf.int64))
+    made = tf.raw_ops.TFRecordDataset(
+        filenames=[bait.secret], compression_type="", buffer_size=tf.constant(1, tf.int64)
+    )
     return _first(tf, made)
 
 
@@ -143,7 +147,8 @@ def _proto(tf: Any, bait: Bait) -> Any:
 def _rows(tf: Any, bait: Bait) -> Any:
     return tf.raw_ops.LoadAndRemapMatrix(
         ckpt_path=bait.secret, old_tensor_name="a", row_remapping=tf.constant([0], tf.int64),
-        col_remapping=tf.constant([], tf.int64), initializing_values=tf.constant([], tf.float32), num_rows=1, num_cols=1,
+        col_remapping=tf.constant([], tf.int64), initializing_values=tf.constant([], tf.float32),
+        num_rows=1, num_cols=1,
     )  # fmt: skip
 
 
@@ -210,7 +215,11 @@ def _save_dataset(tf: Any, bait: Bait) -> Any:
 
     function = shard.get_concrete_function(tf.TensorSpec((), tf.string))
     return tf.raw_ops.SaveDataset(
-        input_dataset=_scalars(tf), path=bait.canary, shard_func_other_args=[], shard_func=function, use_shard_func=False
+        input_dataset=_scalars(tf),
+        path=bait.canary,
+        shard_func_other_args=[],
+        shard_func=function,
+        use_shard_func=False,
     )
 
 

@@ -9,7 +9,18 @@ from tests.hostile import keras2, keras3
 from tests.hostile.bait import Bait
 from tests.hostile.case import hostile, put
 from tests.hostile.keras2 import constant, lambda_layer, named, operation
-from tests.hostile.layouts import KERAS_2, KERAS_3, Config, function, functional, hdf5, keras_zip, layer, node, sequential
+from tests.hostile.layouts import (
+    KERAS_2,
+    KERAS_3,
+    Config,
+    function,
+    functional,
+    hdf5,
+    keras_zip,
+    layer,
+    node,
+    sequential,
+)
 
 _INERT = "nothing of it runs"
 _BROKEN = "neither library opens it"
@@ -173,7 +184,11 @@ def _deep(depth: int, kind: str) -> Callable[[Bait], Any]:
 
     def build(bait: Bait) -> Any:
         text = json.dumps({"class_name": "Lambda", "config": keras3.evil(bait)["config"]})
-        open_, close = ("[", "]") if kind == "lists" else ('{"class_name": "Sequential", "config": {"name": "a", "layers": [', "]}}")
+        open_, close = (
+            ("[", "]")
+            if kind == "lists"
+            else ('{"class_name": "Sequential", "config": {"name": "a", "layers": [', "]}}")
+        )
         inside = open_ * depth + text + close * depth
         made = json.dumps(sequential(layer("Activation", activation="relu"), spare="HERE"))
         return made.replace('"HERE"', inside)

@@ -24,6 +24,11 @@ SECONDS = 60
 _AT_ONCE, _FENCED_EVERY, _TYPED_EVERY = 50, 12, 40
 _SMALL = ("torch", "data", "bundle")
 """Kinds whose opening takes no TensorFlow."""
+HARMLESS_HERE = (
+    "sly-compile-config",  # only training reads what is hostile in it, and nothing here trains
+    "both-h5-zip-hostile",  # by its first bytes it is HDF5, and that half is harmless
+)
+"""May be opened, although a careless library falls for them."""
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +51,10 @@ def complaint(case: Case, outcome: Outcome) -> str:
     if "unforeseen" in outcome.text or "Traceback" in outcome.text:
         return f"{case.name} was not foreseen: {outcome.text[-300:]}"
     refused = outcome.end == "refused" or "refused: " in outcome.text
-    if not case.dud and case.proof and not refused and case.name not in TRAINING_ALONE:
+    if not case.dud and case.proof and not refused and case.name not in HARMLESS_HERE:
         return f"{case.name} was opened: {outcome.text[:300]}"
     controls = [sign for sign in outcome.text if unicodedata.category(sign) in ("Cc", "Cf") and sign != "\n"]
     return f"{case.name} prints {controls}" if controls else ""
-
-
-TRAINING_ALONE = ("sly-compile-config",)
-"""What is hostile in these is read for training alone, and nothing here trains."""
 
 
 def check(place: Range, files: dict[str, Path], how: str, cases: list[Case]) -> None:
@@ -79,8 +80,11 @@ def test_there_are_enough_of_them_and_of_all_kinds() -> None:
 def test_the_watch_sees_what_a_hostile_file_does(place: Range, files: dict[str, Path]) -> None:
     """Otherwise all other tests here would pass on anything."""
     for name, done in (
-        ("k3-bytecode-function", "made canary"), ("sm-op-write-file", "wrote canary"),
-        ("k2-named-urlopen", "connected"), ("k2-named-read", "opened secret"), ("k2-named-rmtree", "removed victim"),
+        ("k3-bytecode-function", "made canary"),
+        ("sm-op-write-file", "wrote canary"),
+        ("k2-named-urlopen", "connected"),
+        ("k2-named-read", "opened secret"),
+        ("k2-named-rmtree", "removed victim"),
     ):
         assert done in place.open(CASES[name], files[name], "prove", SECONDS).did, name
 
