@@ -333,7 +333,7 @@ def _notes(which: str, build: str = "plain") -> Callable[[Path, Bait], Path]:
 
 
 put("sm-notes", _notes("all"), proof="tf_keras")
-put("sm-notes-of-root", _notes("root"), proof="tf_keras")
+put("sm-notes-of-root", _notes("root"), proof="tf_keras", dud="each layer is built from its own note")
 put("sm-notes-of-others", _notes("others"), proof="tf_keras")
 put("sm-notes-nested", _notes("all", "nested"), proof="tf_keras")
 
