@@ -9,7 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import FORMAT, Golden, Manifest, Provenance, TensorSpec, write_bundle
+from edge.bundle import (
+    FORMAT,
+    SUMS_FILE,
+    Golden,
+    Manifest,
+    Provenance,
+    TensorSpec,
+    format_sums,
+    parse_sums,
+    sha256,
+    write_bundle,
+)
 from tests.hostile.archives import object_npz
 from tests.hostile.bait import Bait
 from tests.hostile.case import put
@@ -47,8 +58,8 @@ def honest_bundle(folder: Path, model: bytes | None = None, golden: bytes | None
     manifest = Manifest(
         **{
             "format": FORMAT, "name": "b", "task": "other", "runtime": "onnx", "variant": "fp32",
-            "model_file": "model.onnx", "model_sha256": "", "inputs": (spec,), "outputs": (answer,),
-            "golden": Golden(sha256="", max_error=0.01, why="the same machine"),
+            "model_file": "model.onnx", "inputs": (spec,), "outputs": (answer,),
+            "golden": Golden(max_error=0.01, why="the same machine"),
             "provenance": Provenance(keras="none", weights=(), recipe_sha256=""), **more,
         }
     )  # fmt: skip
@@ -100,7 +111,8 @@ put("bundle-link", _packed(_link_to("b/way", "FOLDER")), "bundle", "extract")
 
 _NO_PROOF = "how the code itself takes it is the test"
 for _name, _more in {
-    "escape": "b/a\x1b[2Jb", "newline": "b/a\nb", "hidden": "b/.bashrc", "bidi": "b/a\u202eb", "second": "c/bundle.json",
+    "escape": "b/a\x1b[2Jb", "newline": "b/a\nb", "hidden": "b/.bashrc", "bidi": "b/a\u202eb",
+    "second": "c/bundle.json",
     "backslash": "b\\..\\..\\canary", "extra": "b/evil.so", "python": "b/sitecustomize.py", "twice": "b/bundle.json",
     "case": "b/BUNDLE.JSON", "long": "b/" + "a" * 250, "deep": "b/" + "d/" * 500 + "x", "drive": "C:/canary",
 }.items():  # fmt: skip
@@ -131,6 +143,31 @@ for _name, _root in {
     put(f"bundle-root-{_name}", _renamed(_root), "bundle", "", _NO_PROOF)
 
 
+def _listed(name: str) -> Callable[[Path, Bait], Path]:
+    """The same with one file more, which SHA256SUMS lists."""
+
+    def make(folder: Path, bait: Bait) -> Path:
+        path = honest_bundle(folder)
+        other = folder / "other.zip"
+        with zipfile.ZipFile(path) as origin, zipfile.ZipFile(other, "w") as to:
+            for member in origin.namelist():
+                data = origin.read(member)
+                if member == f"b/{SUMS_FILE}":
+                    data = format_sums({**parse_sums(data), name: sha256(b"x")})
+                to.writestr(member, data)
+            to.writestr(f"b/{name}", b"x")
+        return other
+
+    return make
+
+
+for _name, _more in {
+    "extra": "evil.so", "python": "sitecustomize.py", "up": "../canary", "case": "BUNDLE.JSON", "escape": "a\x1b[2J",
+    "folder": "d/x", "second-model": "other.onnx",
+}.items():  # fmt: skip
+    put(f"bundle-listed-{_name}", _listed(_more), "bundle", "", _NO_PROOF)
+
+
 def _manifest(change: Callable[[dict[str, Any], Bait], None]) -> Callable[[Path, Bait], Path]:
     """Change the manifest of an honest bundle, in its folder."""
 
@@ -141,6 +178,8 @@ def _manifest(change: Callable[[dict[str, Any], Bait], None]) -> Callable[[Path,
         stored = json.loads(path.read_text())
         change(stored, bait)
         path.write_text(json.dumps(stored))
+        sums = parse_sums((folder / "b" / SUMS_FILE).read_bytes())
+        (folder / "b" / SUMS_FILE).write_bytes(format_sums({**sums, "bundle.json": sha256(path.read_bytes())}))
         return folder / "b"
 
     return make
@@ -154,7 +193,8 @@ def _set(key: str, value: Any) -> Callable[[dict[str, Any], Bait], None]:
 
 
 for _name, _value in {
-    "absolute": "SECRET", "up": "../../secret", "dots": "..", "empty": "", "nul": "model\0.onnx", "manifest": "bundle.json",
+    "absolute": "SECRET", "up": "../../secret", "dots": "..", "empty": "", "nul": "model\0.onnx",
+    "manifest": "bundle.json",
     "golden": "golden.npz", "device": "/dev/zero", "escape": "model\x1b[2J.onnx",
 }.items():  # fmt: skip
     put(f"bundle-model-file-{_name}", _manifest(_set("model_file", _value)), "bundle", "", _NO_PROOF)

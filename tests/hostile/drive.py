@@ -20,6 +20,7 @@ _ALWAYS = re.compile(
     r"/home/\.(cache|config)(/|$)|/home/\.keras(/keras\.json)?$|/tmp/(pymp-|edge-job-|__autograph_generated)|/careless"
 )
 """What libraries and the forkserver write whatever is opened."""
+_ENDED = '{"end": "ended", "type": "", "text": ""}'
 HONEST_FILE = "honest"
 """The bait that lies beside files which are not hostile."""
 _SHOWN = 250
@@ -60,7 +61,8 @@ class Range:
         environment = {
             **kept, "HOME": str(home), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(home),
             "http_proxy": proxy, "https_proxy": proxy, "no_proxy": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1", "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1",
+            "KERAS_BACKEND": "tensorflow",
         }  # fmt: skip
         self._log = (folder / "log").open("w")
         self._runner = subprocess.Popen(
@@ -81,23 +83,46 @@ class Range:
         shutil.rmtree(self._installed, ignore_errors=True)
         before = self._tree(case)
         task = {"how": how, "kind": case.kind, "proof": case.proof, "path": str(path), "seconds": seconds}
+        answer = self._ask(task)
+        did = self.watch.seen(case.name) | self.watch.seen(_ANYWHERE) | self._left(before, how, case)
+        return Outcome(answer["end"], answer["type"], answer["text"], frozenset(did))
+
+    def open_many(self, files: Sequence[tuple[Case, Path]], seconds: float = 60) -> list[Outcome]:
+        """Have files opened one after the other in one child without a fence, where that goes."""
+        cases = [case for case, _ in files]
+        for name in (*(case.name for case in cases), _ANYWHERE):
+            self.watch.renew(name)
+        shutil.rmtree(self._installed, ignore_errors=True)
+        before = self._tree(*cases)
+        asked = {"how": "batch", "files": [[case.kind, str(path)] for case, path in files], "seconds": seconds}
+        answer = self._ask(asked)
+        if answer["end"] != "opened" or self.watch.seen(_ANYWHERE) or self._left(before, "batch", *cases):
+            return [self.open(case, path, "bare", seconds) for case, path in files]  # to know which it was
+        answers = [json.loads(line) for line in answer["text"].splitlines()]
+        return [
+            Outcome(one["end"], one["type"], one["text"], frozenset(self.watch.seen(case.name)))
+            for case, one in zip(cases, answers, strict=True)
+        ]
+
+    def _ask(self, task: dict[str, Any]) -> dict[str, Any]:
         assert self._runner.stdin is not None
         assert self._runner.stdout is not None
         self._runner.stdin.write(json.dumps(task) + "\n")
         self._runner.stdin.flush()
-        answer: dict[str, Any] = json.loads(
-            self._runner.stdout.readline() or '{"end": "ended", "type": "", "text": ""}'
-        )
-        did = self.watch.seen(case.name) | self.watch.seen(_ANYWHERE)
-        new = self._tree(case) - before
-        if how != "job":  # without a fence, what lies in TMPDIR is nobody's to remove
-            new = {name for name in new if "/tmp/" not in name.removeprefix(str(self.files.parent))}
-        did |= {f"left {name}" for name in new if not name.startswith(str(self._installed))}
-        return Outcome(answer["end"], answer["type"], answer["text"], frozenset(did))
+        answer: dict[str, Any] = json.loads(self._runner.stdout.readline() or _ENDED)
+        return answer
 
-    def _tree(self, case: Case) -> set[str]:
-        """List what lies in the private folders and beside the file, without what the libraries always leave."""
-        found = {path for root in (*self._private, self.files / case.name) for path in root.rglob("*")}
+    def _left(self, before: set[str], how: str, *cases: Case) -> set[str]:
+        """Return what is new where nothing should be."""
+        new = self._tree(*cases) - before
+        if how != "job":  # without a fence, what lies in TMPDIR is nobody's to remove
+            new = {name for name in new if not name.startswith(str(self._private[1]))}
+        return {f"left {name}" for name in new if not name.startswith(str(self._installed))}
+
+    def _tree(self, *cases: Case) -> set[str]:
+        """List what lies in the private folders and beside the files, without what the libraries always leave."""
+        roots = (*self._private, *(self.files / case.name for case in cases))
+        found = {path for root in roots for path in root.rglob("*")}
         return {str(path) for path in found if not _ALWAYS.search(str(path))}
 
     def close(self) -> None:
@@ -120,7 +145,7 @@ def shooting_range(folder: Path, names: Sequence[str]) -> Iterator[Range]:
 
 
 def _print_all() -> None:
-    """`python -m tests.hostile.drive HOW FOLDER [PART-OF-A-NAME]...`: open files of the corpus, and say what they do."""
+    """`python -m tests.hostile.drive HOW FOLDER [PART-OF-A-NAME]...`: open files of the corpus."""
     from tests.hostile.corpus import CASES
 
     how, folder, *words = sys.argv[1:]

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 Build = Callable[[], Any]
+SLOW = ("keras-3-efficientnet", "keras-2-recurrent-saved", "keras-3-mobilenet-v3", "keras-2-mobilenet-keras")
+"""Those that take many seconds."""
 HONEST: dict[str, Callable[[Path], Path]] = {}
 """Name -> writes the file into an empty folder, and returns it."""
 
@@ -54,7 +56,9 @@ def _convolutions() -> Any:
         layers.Conv2D(4, 3, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-4))(x)
     )
     x = layers.DepthwiseConv2D(3, depthwise_constraint=keras.constraints.MaxNorm(2.0))(x)
-    x = layers.SeparableConv2D(4, 3, activation="swish", kernel_initializer="he_normal")(layers.BatchNormalization()(x))
+    x = layers.SeparableConv2D(4, 3, activation="swish", pointwise_initializer="he_normal")(
+        layers.BatchNormalization()(x)
+    )
     x = layers.Concatenate()([layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(x)])
     x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
     return keras.Model(image, layers.Dense(3, activation="softmax", kernel_constraint="non_neg")(x))
@@ -212,7 +216,7 @@ def _old_operations() -> Any:
     z = tf.nn.relu6(x + y) * 2.0 - tf.math.sqrt(tf.abs(x) + 1.0)
     z = tf.concat([z[:, :2], tf.clip_by_value(y, 0.0, 1.0)[:, 2:]], axis=-1)
     z = tf.reshape(tf.expand_dims(z, 1), (-1, 2, 2)) / tf.reduce_sum(tf.exp(z))
-    return tf_keras.Model([x, y], tf.image.resize(tf.transpose(z, (0, 2, 1))[..., None], (4, 4)))
+    return tf_keras.Model([x, y], tf.image.resize(tf.transpose(z, (0, 2, 1))[:, :, :, None], (4, 4)))
 
 
 @_keras_2("recurrent", ".h5", ".keras", "")

@@ -268,7 +268,7 @@ OTHERS: dict[str, tuple[Build, str]] = {
     "text-vectorization": (_text_vectorization, ""),
     "feature-space": (_feature_space, REFUSES),
     "torch-module": (
-        lambda bait: sequential(layer("TorchModuleWrapper", module={"class_name": "__bytes__", "config": {"value": ""}})),
+        lambda bait: sequential(layer("TorchModuleWrapper", module={"class_name": "__bytes__", "config": {}})),
         "torch is not here",
     ),
     "jax-layer": (lambda bait: sequential(layer("JaxLayer", call_fn=bare_bytecode(bait), params={})), "no jax here"),

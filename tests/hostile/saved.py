@@ -147,7 +147,8 @@ def _proto(tf: Any, bait: Bait) -> Any:
 def _rows(tf: Any, bait: Bait) -> Any:
     return tf.raw_ops.LoadAndRemapMatrix(
         ckpt_path=bait.secret, old_tensor_name="a", row_remapping=tf.constant([0], tf.int64),
-        col_remapping=tf.constant([], tf.int64), initializing_values=tf.constant([], tf.float32), num_rows=1, num_cols=1,
+        col_remapping=tf.constant([], tf.int64), initializing_values=tf.constant([], tf.float32),
+        num_rows=1, num_cols=1,
     )  # fmt: skip
 
 

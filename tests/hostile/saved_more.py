@@ -11,7 +11,7 @@ from tests.hostile import keras2
 from tests.hostile.bait import Bait
 from tests.hostile.case import hostile, put
 from tests.hostile.layouts import Config, function, sequential
-from tests.hostile.saved import NEVER_CALLED, after, edit, save, write, writes_when_asked
+from tests.hostile.saved import NEVER_CALLED, after, edit, save, writes_when_asked
 
 Change = Callable[[Any, Bait], None]
 
@@ -222,10 +222,10 @@ def _write_named_save(graph: Any, bait: Bait) -> None:
 
 def _implements(graph: Any, bait: Bait) -> None:
     """Let Grappler choose between two functions that claim to compute the same."""
-    for function in graph.graph_def.library.function:
-        function.attr["api_implements"].s = b"the_same"
-        evil = any(node.op == "WriteFile" for node in function.node_def)
-        function.attr["api_preferred_device"].s = b"CPU" if evil else b"GPU"
+    for part in graph.graph_def.library.function:
+        part.attr["api_implements"].s = b"the_same"
+        evil = any(node.op == "WriteFile" for node in part.node_def)
+        part.attr["api_preferred_device"].s = b"CPU" if evil else b"GPU"
 
 
 put("sm-saver", _edited(_as_saver), proof="tensorflow")
@@ -333,7 +333,7 @@ def _notes(which: str, build: str = "plain") -> Callable[[Path, Bait], Path]:
 
 
 put("sm-notes", _notes("all"), proof="tf_keras")
-put("sm-notes-of-root", _notes("root"), proof="tf_keras")
+put("sm-notes-of-root", _notes("root"), proof="tf_keras", dud="each layer is built from its own note")
 put("sm-notes-of-others", _notes("others"), proof="tf_keras")
 put("sm-notes-nested", _notes("all", "nested"), proof="tf_keras")
 

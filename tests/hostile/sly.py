@@ -62,10 +62,13 @@ def _typespec_class(bait: Bait) -> Config:
     return named(spec, bait.canary, contents="x")
 
 
+_NO_SHAPE = {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None}
+
+
 def _typespec_code(bait: Bait) -> Config:
     spec = {
         "class_name": "__typespec__", "spec_name": "TensorSpec", "module": "tensorflow.python.keras.layers.core",
-        "registered_name": "Lambda", "config": {"name": "x", **keras2.stored(bait)},
+        "registered_name": "Lambda", "config": {"name": "x", **keras2.stored(bait), **_NO_SHAPE},
     }  # fmt: skip
     return sequential(lambda_layer(function=spec), old=True)
 
@@ -129,11 +132,11 @@ PLAIN: dict[str, tuple[Callable[[Bait], Any], str]] = {
     "name-dict": (_strange("name", {"class_name": "x"}), _BROKEN),
     "name-number": (_strange("name", 7), _BROKEN),
     "name-escape": (_strange("name", "a\x1b[2J\x1b[31mb\nc\u202ed"), _BROKEN),
-    "class-list": (_strange("class", ["Lambda"]), _BROKEN),
-    "class-escape": (_strange("class", "a\x1b[2Jb"), _BROKEN),
-    "spec-list": (_strange("spec", ["TensorSpec"]), _BROKEN),
-    "module-list": (_strange("module", ["keras"]), _BROKEN),
-    "module-dict": (_strange("module", {"a": 1}), _BROKEN),
+    "class-list": (_strange("class", ["Lambda"]), ""),
+    "class-escape": (_strange("class", "a\x1b[2Jb"), ""),
+    "spec-list": (_strange("spec", ["TensorSpec"]), ""),
+    "module-list": (_strange("module", ["keras"]), ""),
+    "module-dict": (_strange("module", {"a": 1}), ""),
 }
 for _name, (_build, _dud) in PLAIN.items():
     put(f"sly-{_name}", _zip(_build), proof="tf_keras", dud=_dud)
@@ -230,18 +233,18 @@ for _name, _value in {
     put(f"sly-version-{_name}", _version(_value, True), proof="tf_keras")
 
 
-@hostile("sly-not-a-dict", dud=_BROKEN)
+@hostile("sly-not-a-dict")
 def _not_a_dict(folder: Path, bait: Bait) -> Path:
     return keras_zip(folder / "model.keras", [sequential(keras3.evil(bait))])
 
 
-@hostile("sly-root-lambda")
+@hostile("sly-root-lambda", dud=keras3.NOT_CALLED)
 def _root(folder: Path, bait: Bait) -> Path:
     """A file whose root is no model but a function."""
     return keras_zip(folder / "model.keras", keras3.bare_bytecode(bait))
 
 
-@hostile("sly-root-in-a-dict", dud=_BROKEN)
+@hostile("sly-root-in-a-dict")
 def _root_dict(folder: Path, bait: Bait) -> Path:
     """A root without a class: Keras opens whatever its values describe."""
     return keras_zip(folder / "model.keras", {"a": sequential(keras3.evil(bait)), "compile_config": None})
@@ -256,7 +259,7 @@ def _compile_config(folder: Path, bait: Bait) -> Path:
     return keras_zip(folder / "model.keras", made, KERAS_2)
 
 
-@hostile("sly-compile-config-inside", proof="tf_keras")
+@hostile("sly-compile-config-inside", proof="tf_keras", dud="Keras 2 compiles no inner model on the way")
 def _compile_config_inside(folder: Path, bait: Bait) -> Path:
     (folder / "losses_within.py").write_text(f"open({bait.canary!r}, 'w')\n")
     inner = sequential(layer("ReLU"), old=True)

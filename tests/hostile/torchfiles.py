@@ -35,10 +35,12 @@ PAYLOADS: dict[str, tuple[Payload, str]] = {
     "eval": (
         lambda bait: b"cbuiltins\neval\n" + _text(f"__import__('os').system({bait.command!r})") + b"\x85R.", "",
     ),
-    "stack-global": (lambda bait: b"\x80\x04" + _text("posix") + _text("system") + b"\x93" + _text(bait.command) + b"\x85R.", ""),
+    "stack-global": (lambda bait: b"\x80\x04" + _text("posix") + _text("system")
+                     + b"\x93" + _text(bait.command) + b"\x85R.", ""),
     "inst": (lambda bait: b"(" + _text(bait.command) + b"iposix\nsystem\n.", ""),
     "obj": (lambda bait: b"(csubprocess\nPopen\n" + _text(bait.command) + b"I-1\nNNNNNI01\nI01\no.", ""),
-    "newobj": (lambda bait: b"\x80\x02cio\nFileIO\n" + _text(bait.canary) + _text("w") + b"\x86\x81.", "the file is made later"),
+    "newobj": (lambda bait: b"\x80\x02cio\nFileIO\n" + _text(bait.canary) + _text("w") + b"\x86\x81.",
+               "the file is made later"),
     "newobj-ex": (
         lambda bait: b"\x80\x04cpathlib\nPath\n" + _text(bait.canary) + b"\x85}\x92.", "a path and no more",
     ),
