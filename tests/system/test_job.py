@@ -189,7 +189,7 @@ def test_memory_for_a_file_and_how_a_job_ended() -> None:
     assert run_limited(take_memory, LIMITS, "job", 200_000_000) == 1 << 28
     with pytest.raises(ConversionError, match="want at most 800 MB of memory"):
         run_limited(die_opening, LIMITS, "job")
-    with pytest.raises(ConversionError, match=r"ended with code 5 .*its log ends: else: \?\[31mtoo bad"):
+    with pytest.raises(ConversionError, match=r"ended with code 5 .*its log ends: else: \S*\[31mtoo bad"):
         run_limited(print_and_die, LIMITS, "job")
 
 
