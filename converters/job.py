@@ -8,8 +8,10 @@ A job opens files that other people made, so it walls itself in first (`converte
 read as data (`converters.handback`).
 """
 
+import contextlib
 import functools
 import multiprocessing
+import multiprocessing.util
 import os
 import re
 import select
@@ -60,6 +62,10 @@ _MOST_SAID = 80
 _LOG, _SCRATCH = "stderr", "scratch"
 _LOG_BYTES = 4000
 
+_AFTER_SOCKETS = -200
+"""When the end of the command removes the folder of the server's sockets: after multiprocessing did, at -100."""
+_SOCKET, _MOST_SOCKET_BYTES = "/pymp-12345678/listener-12345678", 107
+"""What multiprocessing adds to the folder, and the longest name of a Unix socket (unix(7): 108 bytes with its end)."""
 _WATCH_S = 0.1
 _SHOWN = 600
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -153,6 +159,7 @@ def _context() -> Any:
     """Return the way to start children; the server that forks them runs afterwards, its chatter thrown away."""
     context = multiprocessing.get_context("forkserver")
     _sweep()
+    _place_sockets()
     hush_tensorflow()
     no_telemetry()
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # conversion needs no GPU, and looking for one is slow
@@ -166,6 +173,26 @@ def _context() -> Any:
 def _sweep() -> None:
     """Remove, once, the folders of jobs whose command was killed."""
     sweep(Path(tempfile.gettempdir()))
+
+
+@functools.cache
+def _place_sockets() -> None:
+    """Have the server's sockets in a folder that `_sweep` finds after a kill; multiprocessing makes one once.
+
+    Where the temporary folder's own name is long, the sockets stay directly in it.
+    """
+    shared = tempfile.tempdir
+    own = contextlib.ExitStack()
+    multiprocessing.util.Finalize(None, own.close, exitpriority=_AFTER_SOCKETS)
+    folder = str(own.enter_context(staging(Path(tempfile.gettempdir()))))
+    if len(os.fsencode(folder)) + len(_SOCKET) > _MOST_SOCKET_BYTES:
+        own.close()
+        return
+    tempfile.tempdir = folder
+    try:
+        multiprocessing.util.get_temp_dir()
+    finally:
+        tempfile.tempdir = shared
 
 
 def _child(

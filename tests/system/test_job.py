@@ -1,7 +1,9 @@
 """Jobs behind their walls: TensorFlow, the converters and the runtimes work there, and what goes wrong is explained."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +26,9 @@ from edge.errors import ConfigError, SourceError
 from edge.types import F32
 
 LIMITS = Limits(120, 3000)
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -201,6 +206,39 @@ def test_no_folder_of_a_job_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     job._sweep.cache_clear()
     run_limited(what_is_open, LIMITS, "job")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_command_leaves_nothing_after_the_next_one() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _kill_a_command(Path(folder))
+
+
+def test_a_temporary_folder_of_a_long_name_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    job._place_sockets.__wrapped__()
+    assert tempfile.tempdir == str(long)
+    assert list(long.iterdir()) == []
+
+
+def _kill_a_command(folder: Path) -> None:
+    code = """
+import os, signal, sys
+from converters.job import DEFAULT_LIMITS, run_limited
+from tests.system.test_job import what_is_open
+run_limited(what_is_open, DEFAULT_LIMITS, "job")
+if sys.argv[1:]:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    for words, code_wanted in ((["kill"], -signal.SIGKILL), ([], 0)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code_wanted, done.stderr
+        assert bool(list(folder.iterdir())) == bool(words)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("way", sandbox.WAYS)
