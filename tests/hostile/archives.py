@@ -63,7 +63,7 @@ def _beside(name: str) -> Callable[[Path, Bait], Path]:
 
 for _name, _other in {
     "case": "CONFIG.JSON", "slash": "./config.json", "absolute": "/config.json", "backslash": ".\\config.json",
-    "space": "config.json ", "nul": "config.json\0x", "folder": "config.json/config.json", 
+    "space": "config.json ", "nul": "config.json\0x", "folder": "config.json/config.json",
     "full-width": "\uff43onfig.json",
 }.items():  # fmt: skip
     put(f"zip-other-{_name}", _beside(_other), dud="" if _name == "nul" else _PYTHON)
