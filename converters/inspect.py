@@ -8,6 +8,7 @@ from converters.modelfile import ModelFile, read_model_file
 from converters.trace import Input, trace
 from converters.traced import Traced
 from edge.errors import ConfigError
+from edge.redact import printable
 
 _NO_TFLITE = {
     "CombinedNonMaxSuppression": "TFLite has no such operator; ONNX goes, or suppress on the device (edge.decode)",
@@ -51,16 +52,17 @@ def _trace(loaded: Loaded, size: tuple[int, int] | None) -> tuple[Traced | None,
 
 
 def _file_lines(file: ModelFile) -> list[str]:
-    """Describe a file by what stands in it."""
+    """Describe a file by what stands in it, fit for a terminal."""
     counted = ", ".join(f"{count} {name}" if count > 1 else name for name, count in file.layers.items())
     augmenting = ", ".join(name for name in file.layers if is_augmentation(name))
-    return [
+    said = [
         f"model: {file.path.name}: {file.format}; not opened",
         f"layers: {counted or 'not known: the file keeps the graph alone'}",
         f"augmentation: {augmenting or 'none'}",
         f"would run code: {', '.join(dict.fromkeys(c.what for c in file.concerns() if not c.own)) or 'nothing'}",
         f"custom: {', '.join(sorted(file.own_classes)) or 'none'}",
     ]
+    return [printable(line) for line in said]
 
 
 def _plans(facts: Facts) -> list[str]:
