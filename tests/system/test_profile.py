@@ -79,11 +79,17 @@ def test_one_number_of_threads_and_few_seconds(slow: Bundle) -> None:
     assert 10 <= row["invoke"]["runs"] <= 210, "a second of at least 5 ms each"
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to a command that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_gives_what_was_measured(slow: Bundle) -> None:
     words = command(slow.path, "--runs", 1_000_000, "--seconds", 60)
     running = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
-    )
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
     try:
         time.sleep(4)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to parent and child

@@ -222,10 +222,17 @@ try:
 except KeyboardInterrupt:
     sys.exit(130)
 """
-    process = child(body, f"video:{path}", stdout=subprocess.PIPE)
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+
+    def hear_ctrl_c():  # a shell has what it starts in the background ignore it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = child(body, f"video:{path}", stdout=subprocess.PIPE, preexec_fn=hear_ctrl_c)
+    try:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
     assert len(read_video(path)[0]) > 20
 
 
