@@ -133,7 +133,8 @@ def _mutate_files(folder: Path, random: Random) -> str:
     name = file_name(random)
     new = folder / (name if name not in ("", ".", "..") else "more")
     if what == "folder":
-        new.mkdir(exist_ok=True)
+        new.unlink(missing_ok=True)  # the name of a file of the bundle is one of the odd names
+        new.mkdir()
     else:
         new.write_bytes(random.randbytes(random.choice((0, 50, 5000))))
     return f"{ascii(name)[:40]} {what}"
