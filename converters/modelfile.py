@@ -163,7 +163,7 @@ def _read_zip(path: Path) -> ModelFile:
         raise ConversionError(
             f"{path}: want a .keras file, got a zip without metadata.json and config.json; save it with model.save"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise ConversionError(f"{path}: want a whole .keras file, got '{error}'; save or copy it again") from error
     if not isinstance(metadata, dict):
         raise ConversionError(f"{path}: want a version in metadata.json, got something else; save the model again")
