@@ -176,3 +176,15 @@ def test_relative_imports_belong_to_a_function(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     found = {file.relative_to(package).as_posix() for file in module_files("kept_apart.net:build")}
     assert found == {"__init__.py", "net.py", "layers.py", "more.py", "parts/__init__.py", "parts/deep.py"}
+
+
+def test_a_zip_with_flags_that_python_does_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "odd.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    data = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(header) + flags] |= 0x20  # compressed patched data
+    path.write_bytes(data)
+    with pytest.raises(ConversionError, match=r"odd\.keras: want a whole \.keras file"):
+        read_model_file(path)
