@@ -1,22 +1,15 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
-import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from edge.errors import ConfigError, LimitError
-from edge.limits import read_file
 from edge.redact import hide_password
+from edge.settings import Count, Share, convert, read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MOST_BYTES = 1_000_000
-"""A configuration has about thirty keys."""
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
+"""Up to three hours."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,18 +29,15 @@ class Track(_Section, frozen=True):
     """
 
     metric: Literal["bundle", "manhattan", "cosine"] = "bundle"
-    appearance: float = 0.5
-    start_score: float = 0.5
-    confirm: int = 3
-    coast_ms: float = 500.0
-    keep_ms: float = 3000.0
+    appearance: Share = 0.5
+    start_score: Share = 0.5
+    confirm: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+    coast_ms: Milliseconds = 500.0
+    keep_ms: Milliseconds = 3000.0
 
     def __post_init__(self) -> None:
-        _between("track.appearance", self.appearance, 0, 1)
-        _between("track.start_score", self.start_score, 0, 1)
-        _between("track.confirm", self.confirm, 1, 1000)
-        _between("track.coast_ms", self.coast_ms, 0, 1e7)
-        _between("track.keep_ms", self.keep_ms, self.coast_ms, 1e7)
+        if self.keep_ms < self.coast_ms:
+            raise ValueError("keep_ms of at least coast_ms")
 
 
 class Config(_Section, frozen=True):
@@ -74,22 +64,13 @@ class Config(_Section, frozen=True):
     embedder: str = ""
     matcher: str = ""
     classes: tuple[str, ...] = ()
-    threshold: float | None = None
-    budget_ms: float = 100.0
+    threshold: Share | None = None
+    budget_ms: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
     sinks: tuple[str, ...] = ()
-    frames: int | None = None
+    frames: Count | None = None
     pace: bool = False
-    threads: int | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
     track: Track = msgspec.field(default_factory=Track)
-
-    def __post_init__(self) -> None:
-        _between("budget_ms", self.budget_ms, 1, 1e6)
-        if self.threshold is not None:
-            _between("threshold", self.threshold, 0, 1)
-        if self.frames is not None:
-            _between("frames", self.frames, 1, 2**62)
-        if self.threads is not None:
-            _between("threads", self.threads, 1, 256)
 
 
 def read_config(path: Path) -> dict[str, object]:
@@ -98,16 +79,7 @@ def read_config(path: Path) -> dict[str, object]:
     Raises:
         ConfigError: no such file, or not TOML.
     """
-    name = f"config {hide_password(str(path))}"
-    try:
-        return tomllib.loads(read_file(path, MOST_BYTES).decode("utf-8"))
-    except OSError as error:
-        reason = error.strerror
-        raise ConfigError(f"{name}: want a readable TOML file, got '{reason}'; check the path") from error
-    except LimitError as error:
-        raise ConfigError(f"{name}: {error}; give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}: want TOML, got '{error}'; mend the file") from error
+    return read_toml(path, f"config {hide_password(str(path))}")
 
 
 def make_config(values: dict[str, object]) -> Config:
@@ -116,13 +88,4 @@ def make_config(values: dict[str, object]) -> Config:
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
-    try:
-        return msgspec.convert(values, Config)
-    except msgspec.ValidationError as error:
-        part = Track if "$.track" in str(error) else Config
-        raise ConfigError(f"config: {error}; the keys there are {', '.join(part.__struct_fields__)}") from error
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name}: want {low:g} to {high:g}, got {value:g}")
+    return convert(values, Config, "config")

@@ -38,5 +38,11 @@ class SourceError(EdgeError):
     exit_code = 4
 
 
+class OutputError(EdgeError):
+    """The system refuses a result: the disk is full, read-only or gone. Nothing that was typed is wrong."""
+
+    exit_code = 5
+
+
 class LimitError(ValueError):
     """Something from outside is too large, or not of a kind that is allowed. Words: "want X, got Y"."""
