@@ -127,6 +127,9 @@ class ClosedParts:
         """
         target = part.with_name(f"{part.name}.gz")
         unfinished = part.with_name(f".{target.name}.part")
+        if target.exists():  # a kill came between the two last steps
+            part.unlink(missing_ok=True)
+            return True
         try:
             with part.open("rb") as plain, unfinished.open("wb") as file:
                 with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, filename=part.name) as packed:
