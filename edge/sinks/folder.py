@@ -9,7 +9,7 @@ import cv2
 
 from edge.sinks.draw import annotate
 from edge.sinks.options import one_of, split_options
-from edge.sinks.place import claim, next_run, runs_in
+from edge.sinks.place import claim, next_run, prove, runs_in
 from edge.sinks.sink import Output, named_folder, unwritable
 from edge.types import FrameResult
 
@@ -46,6 +46,12 @@ class FolderSink:
                 _tidy(folder, output.overwrite)
                 self._folder = next_run(folder)
                 self._folder.mkdir()
+                try:
+                    prove(self._folder)
+                except OSError:
+                    with suppress(OSError):
+                        self._folder.rmdir()
+                    raise
             except OSError:
                 self._claim.close()
                 raise

@@ -65,10 +65,14 @@ def test_the_disk_it_may_use_is_bounded_and_what_is_there_is_whole(tmp_path: Pat
     }
 
 
-def test_a_full_disk_ends_the_recording_and_not_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge.sinks.crops, "RESERVE_BYTES", 1 << 60)
-    record(tmp_path / "r", 3)
+def test_the_system_s_reserve_of_the_disk_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_sink(f"crops:{tmp_path}/r", an_output()) as sink:
+        monkeypatch.setattr(edge.sinks.crops, "RESERVE_BYTES", 1 << 60)
+        with pytest.raises(OutputError, match="MB free of the"):
+            sink.write(result(0))
     assert not list((tmp_path / "r").iterdir()), "a run that recorded nothing leaves nothing"
+    with pytest.raises(OutputError, match="MB free of the"):
+        record(tmp_path / "r", 3)
 
 
 @pytest.mark.parametrize(

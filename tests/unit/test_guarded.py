@@ -9,6 +9,7 @@ from types import TracebackType
 import pytest
 
 import edge.sinks.guarded
+import edge.sinks.place
 from edge.errors import ConfigError, OutputError
 from edge.recording import camera_name, exit_code, new_run, open_outputs
 from edge.sinks import Sink
@@ -211,7 +212,7 @@ def test_nothing_is_written_under_the_name_of_a_disk_that_was_removed(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     mounted = {Path("/"), tmp_path}
-    monkeypatch.setattr(edge.sinks.guarded.os.path, "ismount", lambda path: Path(path) in mounted)
+    monkeypatch.setattr(edge.sinks.place.os.path, "ismount", lambda path: Path(path) in mounted)
     toy = Toy(clock)
     with Outputs([("toy", tmp_path / "a.jsonl", toy.open)], WallClock()) as outputs:
         outputs.write(result(0))
@@ -225,7 +226,7 @@ def test_nothing_is_written_under_the_name_of_a_disk_that_was_removed(
         clock.s += 60
         outputs.write(result(9))
     assert toy.taken == [0, 9]
-    assert f"want the disk at {tmp_path}, got none there" in caplog.text
+    assert f"no disk at {tmp_path}; connect it again" in caplog.text
 
 
 def test_steps_of_the_clock_and_losses_of_the_source_are_written(tmp_path: Path, caplog) -> None:

@@ -171,9 +171,10 @@ def test_video_needs_a_known_suffix_and_a_rate(tmp_path):
 
 def test_png_is_the_last_frame(tmp_path):
     with opened(f"png:{tmp_path / 'a.png'}") as sink:
-        sink.write(result(0, (64, 48)))
-        sink.write(result(1))
         assert not (tmp_path / "a.png").exists()
+        sink.write(result(0, (64, 48)))
+        assert cv2.imread(str(tmp_path / "a.png")).shape[:2] == annotate(result(0, (64, 48)), LABELS).shape[:2]
+        sink.write(result(1))
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), annotate(result(1), LABELS))
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(ConfigError, match=r"ends in \.png"):
