@@ -71,7 +71,16 @@ def test_it_follows_two_squares_through_a_video_and_says_so_in_json(
             owners.setdefault(label, set()).add(nearest["id"])
     assert {label: len(ids) for label, ids in owners.items()} == {"red": 1, "blue": 1}
     last = frames[-1]
-    assert set(last) == {"frame", "t_ms", "age_ms", "stages_ms", "shed", "detections", "tracks"}
+    assert last["camera"] == "squares.avi"
+    assert last.keys() - {"kind", "run", "camera", "time"} == {
+        "frame",
+        "t_ms",
+        "age_ms",
+        "stages_ms",
+        "shed",
+        "detections",
+        "tracks",
+    }
     assert set(last["tracks"][0]) == {"id", "box", "class", "score", "coasting", "distance"}
     assert last["detections"][0]["class"] == "blob"
 
@@ -123,7 +132,7 @@ def test_default_bundles_are_found_in_build_then_in_the_data_folder(
         fake_bundle(tmp_path / "data" / "edge-run" / "bundles", task)
     done = edge_run("--source", video, "--sink", "jsonl:-", bundles=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["run", *["frame"] * 3]
 
 
 def test_a_slow_embedder_is_shed_and_the_result_says_so(squares_video: Make, edge_run: Command, tmp_path: Path) -> None:
@@ -223,7 +232,7 @@ def test_a_signal_ends_the_run_after_the_frame_in_hand(
         arguments(*words, "--detector", detector.path, "--embedder", embedder.path), stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 20
-    while (not out.exists() or len(out.read_text().splitlines()) < 5) and time.monotonic() < deadline:
+    while (not out.exists() or len(out.read_text().splitlines()) < 6) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     said = process.communicate(timeout=20)[1]
