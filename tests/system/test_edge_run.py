@@ -244,3 +244,30 @@ def test_a_signal_ends_the_run_after_the_frame_in_hand(
     capture = cv2.VideoCapture(str(film))
     # The film keeps the source's time: a dropped frame is filled by its neighbour.
     assert written <= sum(capture.read()[0] for _ in range(60)) <= 60, "the film was closed and plays"
+
+
+def test_restarts_keep_what_older_runs_wrote_until_they_are_told_to_overwrite(
+    edge_run: Command, squares_video: Make, tmp_path: Path
+) -> None:
+    config = tmp_path / "gate.toml"
+    config.write_text(
+        f'source = "{squares_video(3)}"\ncamera_name = "gate"\n'
+        'sinks = ["jsonl:a.jsonl", "folder:f", "crops:c?every_ms=0"]\n[track]\nconfirm = 1\n'
+    )
+    work = tmp_path / "work"
+
+    def runs() -> list[int]:
+        every = [json.loads(line) for line in (work / "a.jsonl").read_text().splitlines()]
+        assert [line["frame"] for line in every if line["kind"] == "frame"] == [0, 1, 2] * (len(every) // 4)
+        told = [line["run"] for line in every if line["kind"] == "run"]
+        assert len(set(told)) == len(told)
+        assert {line["camera"] for line in every} <= {"gate", "yard"}
+        return [len(told), len(list((work / "f").iterdir())), len(list((work / "c").iterdir()))]
+
+    for count in range(1, 11):
+        assert edge_run(config).returncode == 0
+        if count in (1, 10):
+            assert runs() == [count] * 3
+    assert edge_run(config, "--overwrite", "--name", "yard").returncode == 0
+    assert runs() == [1] * 3
+    assert json.loads((work / "a.jsonl").read_text().splitlines()[0])["camera"] == "yard"
