@@ -10,7 +10,7 @@ import msgspec
 
 from edge.errors import ConfigError, OutputError
 from edge.settings import given_path
-from edge.sinks.place import check_mount, mount_of
+from edge.sinks.place import check_mount, mount_of, real_path
 from edge.types import FrameResult
 from edge.whole import staging, sweep, write_file
 
@@ -46,10 +46,14 @@ class ProfileSink:
             summary: returns the figures.
 
         Raises:
+            ConfigError: a link that leads to itself.
             OutputError: it cannot be written.
         """
         self.wants_stop = False
-        self._path, self._summary = path.resolve(), summary
+        try:
+            self._path, self._summary = real_path(path), summary
+        except OSError as error:
+            raise ConfigError(f"profile {path}: want a path, got '{error.strerror}'; name another") from error
         self._plain = not path.exists() or path.is_file()  # a device or pipe is written once, at the end
         self._mount = mount_of(self._path)
         self._due_s = 0.0
