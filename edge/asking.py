@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
 
 import cv2
 
@@ -14,7 +13,8 @@ from edge.errors import ConfigError
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output, Sink
 from edge.sinks.progress import ProgressSink
 from edge.sinks.sink import class_name
 from edge.sinks.text import TextSink
@@ -33,7 +33,7 @@ _WHAT = {
 }
 _EPILOG = """\
 SOURCE: a picture, a folder of pictures, a video, 0 or /dev/video0, picamera:, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, folder:PATH (a PNG each), png:PATH (last frame), null:
+sinks: jsonl:PATH (- = standard output), video:PATH, folder:DIR (a JPEG each), png:PATH (last frame), null:
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
@@ -56,6 +56,8 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         add = parser.add_argument
         add("--bundle", default="", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
+        add("--overwrite", action="store_true", help="empty what older runs wrote there")
+        add("--name", default="", metavar="NAME", help="what results call the camera (default: taken from the source)")
         add("--frames", type=_positive, metavar="N", help="stop after N frames")
         add("--threads", type=_positive, metavar="N", help="cores for the model (default: all, at most 4)")
         add("--pace", action="store_true", help="play a video at its own speed, as a camera would")
@@ -75,7 +77,8 @@ def ask(flags: argparse.Namespace) -> int:
     Raises:
         BundleError: no bundle for the task, or not one that can be trusted.
         SourceError: nothing to read, or the source was lost.
-        ConfigError: an output that cannot be written.
+        ConfigError: an output that makes no sense.
+        OutputError: the system refuses every output.
     """
     task: Task = flags.command
     uri = flags.camera if flags.camera is not None else flags.source
@@ -90,20 +93,25 @@ def ask(flags: argparse.Namespace) -> int:
         stage = Localize(model) if task == "localize" else Classify(model)
         source = enter(open_source(uri, pace=flags.pace))
         manifest = model.bundle.manifest
-        sinks = _open_sinks(flags, source, manifest.labels, open_things)
+        settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
+        told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
+        output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
+        uris = [*flags.sink, *(["window:"] if flags.show else [])]
+        outputs = enter(open_outputs(uris, output))
+        sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)
-    return 128 + stop.signal if stop.signal else 0
+    return exit_code(stop.signal, outputs)
 
 
-def _open_sinks(
-    flags: argparse.Namespace, source: Source, labels: Sequence[str], open_things: contextlib.ExitStack
+def _for_people(
+    flags: argparse.Namespace, source: Source, output: Output, open_things: contextlib.ExitStack
 ) -> list[Sink]:
-    uris = [*flags.sink, *(["window:"] if flags.show else [])]
-    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, labels, source.fps or 10.0)) for uri in uris]
+    """Return what is shown besides the outputs: words, and a bar."""
+    sinks: list[Sink] = []
     if not flags.quiet and "jsonl:-" not in flags.sink:
-        sinks.append(TextSink(labels, source.live))
+        sinks.append(TextSink(output.labels, source.live))
     total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)
     return [*sinks, open_things.enter_context(ProgressSink(total, source.live))]
 

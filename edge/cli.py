@@ -23,7 +23,9 @@ from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output
+from edge.sinks.profile import profile_path
 from edge.sinks.progress import ProgressSink
 from edge.sources import Source, open_source
 from edge.stages.compare import Compare
@@ -37,7 +39,7 @@ MAX_THREADS = 4
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crops:DIR, null:
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:DIR, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show
@@ -97,6 +99,8 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
     add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
     add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
+    add("--overwrite", action="store_true", default=None, help="empty what older runs wrote there")
+    add("--name", metavar="NAME", help="what results call the camera (default: taken from the source)")
     add("--frames", type=int, metavar="N", help="stop after N frames")
     add("--pace", action="store_true", default=None, help="play a video at its own speed, as a camera would")
     add("--threads", type=int, metavar="N", help="cores for the models (default: all, at most 4)")
@@ -112,8 +116,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     if not config.source:
         raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
     sinks = [*config.sinks, *(["window:"] if flags.show else [])]
-    if flags.profile:
-        _check_writable(Path(flags.profile))
+    profile = profile_path(flags.profile) if flags.profile else None
     cv2.setNumThreads(1)  # the cores belong to the models
     threads = config.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
     profiler = Profiler(int(config.budget_ms * 1e6))
@@ -124,18 +127,23 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         embedder = enter(open_model(embedding, "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
-        compare = None if pairing is None else Compare(enter(open_model(pairing, "pair", threads)), embed.dim)
+        models = {"detect": detector, "embed": embedder}
+        if pairing is not None:
+            models["pair"] = enter(open_model(pairing, "pair", threads))
+        compare = None if pairing is None else Compare(models["pair"], embed.dim)
         match = Match(config.track, embed.metric, embed.dim, compare)
         source = enter(open_source(config.source, pace=config.pace))
-        labels = detector.bundle.manifest.labels
-        outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
+        bundles = {stage: model.bundle for stage, model in models.items()}
+        told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
+        output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
+        outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
         total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
-        outputs.append(enter(ProgressSink(total, source.live)))
+        progress = enter(ProgressSink(total, source.live))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
         stop = enter(stop_on_signal(source))
-        open_things.callback(_print_profile, profiler, source, flags.profile)
-        run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
-    return 128 + stop.signal if stop.signal else 0
+        open_things.callback(_print_profile, profiler, source)
+        run(source, detect, embed, match, [outputs, progress], budget, profiler, stop.event, config.frames)
+    return exit_code(stop.signal, outputs)
 
 
 def _merge(flags: argparse.Namespace) -> Config:
@@ -145,8 +153,9 @@ def _merge(flags: argparse.Namespace) -> Config:
         "source": flags.camera if flags.camera is not None else flags.source,
         "classes": tuple(flags.classes.split(",")) if flags.classes else None,
         "sinks": flags.sink,
+        "camera_name": flags.name,
         **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
-        **{key: getattr(flags, key) for key in ("pace", "threads")},
+        **{key: getattr(flags, key) for key in ("pace", "threads", "overwrite")},
     }
     return make_config(values | {key: value for key, value in given.items() if value is not None})
 
@@ -168,21 +177,7 @@ def _looks(config: Config) -> tuple[Path, Path | None]:
     return matcher, None
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before a long run whether its profile can be written at the end."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; check the path") from error
-
-
-def _print_profile(profiler: Profiler, source: Source, path: str | None) -> None:
-    """Print the table and write the file, whatever ended the run."""
+def _print_profile(profiler: Profiler, source: Source) -> None:
+    """Print the table, whatever ended the run."""
     if profiler.frames:
         print(profiler.table(source.dropped), file=sys.stderr)
-    if path:
-        text = msgspec.json.format(msgspec.json.encode(profiler.summary(source.dropped)), indent=2)
-        try:
-            Path(path).write_bytes(text + b"\n")
-        except OSError as error:
-            raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error
