@@ -37,7 +37,7 @@ sinks: jsonl:PATH (- = standard output), video:PATH, folder:PATH (a PNG each), p
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
-  edge {command} yard.mp4 --bundle build/bundles/NAME --sink video:answers.mp4
+  edge {command} yard.mp4 --bundle build/bundles/NAME --sink video:answers.webm
   edge {command} --camera 0 --show
 """
 

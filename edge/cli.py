@@ -43,7 +43,7 @@ sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crop
 examples:
   edge-run --camera 0 --show
   edge-run --source yard.mp4 --classes person,horse --sink jsonl:yard.jsonl
-  edge-run gate.toml --budget-ms 60 --sink video:gate.mp4 --profile gate.json
+  edge-run gate.toml --budget-ms 60 --sink video:gate.webm --profile gate.json
 """
 
 
