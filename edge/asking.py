@@ -13,8 +13,8 @@ from edge.errors import ConfigError
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
-from edge.recording import NOMINAL_FPS, new_run
-from edge.sinks import Output, Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output, Sink
 from edge.sinks.progress import ProgressSink
 from edge.sinks.sink import class_name
 from edge.sinks.text import TextSink
@@ -95,18 +95,20 @@ def ask(flags: argparse.Namespace) -> int:
         settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
         told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
         output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
-        sinks = _open_sinks(flags, source, output, open_things)
+        uris = [*flags.sink, *(["window:"] if flags.show else [])]
+        outputs = enter(open_outputs(uris, output))
+        sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)
-    return 128 + stop.signal if stop.signal else 0
+    return exit_code(stop.signal, outputs)
 
 
-def _open_sinks(
+def _for_people(
     flags: argparse.Namespace, source: Source, output: Output, open_things: contextlib.ExitStack
 ) -> list[Sink]:
-    uris = [*flags.sink, *(["window:"] if flags.show else [])]
-    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, output)) for uri in uris]
+    """Return what is shown besides the outputs: words, and a bar."""
+    sinks: list[Sink] = []
     if not flags.quiet and "jsonl:-" not in flags.sink:
         sinks.append(TextSink(output.labels, source.live))
     total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)

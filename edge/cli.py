@@ -23,8 +23,9 @@ from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
-from edge.recording import NOMINAL_FPS, new_run
-from edge.sinks import Output, Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output
+from edge.sinks.profile import profile_path
 from edge.sinks.progress import ProgressSink
 from edge.sources import Source, open_source
 from edge.stages.compare import Compare
@@ -115,8 +116,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     if not config.source:
         raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
     sinks = [*config.sinks, *(["window:"] if flags.show else [])]
-    if flags.profile:
-        _check_writable(Path(flags.profile))
+    profile = profile_path(flags.profile) if flags.profile else None
     cv2.setNumThreads(1)  # the cores belong to the models
     threads = config.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
     profiler = Profiler(int(config.budget_ms * 1e6))
@@ -136,14 +136,14 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         bundles = {stage: model.bundle for stage, model in models.items()}
         told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
         output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
-        outputs: list[Sink] = [enter(open_sink(uri, output)) for uri in sinks]
+        outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
         total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
-        outputs.append(enter(ProgressSink(total, source.live)))
+        progress = enter(ProgressSink(total, source.live))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
         stop = enter(stop_on_signal(source))
-        open_things.callback(_print_profile, profiler, source, flags.profile)
-        run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
-    return 128 + stop.signal if stop.signal else 0
+        open_things.callback(_print_profile, profiler, source)
+        run(source, detect, embed, match, [outputs, progress], budget, profiler, stop.event, config.frames)
+    return exit_code(stop.signal, outputs)
 
 
 def _merge(flags: argparse.Namespace) -> Config:
@@ -177,21 +177,7 @@ def _looks(config: Config) -> tuple[Path, Path | None]:
     return matcher, None
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before a long run whether its profile can be written at the end."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; check the path") from error
-
-
-def _print_profile(profiler: Profiler, source: Source, path: str | None) -> None:
-    """Print the table and write the file, whatever ended the run."""
+def _print_profile(profiler: Profiler, source: Source) -> None:
+    """Print the table, whatever ended the run."""
     if profiler.frames:
         print(profiler.table(source.dropped), file=sys.stderr)
-    if path:
-        text = msgspec.json.format(msgspec.json.encode(profiler.summary(source.dropped)), indent=2)
-        try:
-            Path(path).write_bytes(text + b"\n")
-        except OSError as error:
-            raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error

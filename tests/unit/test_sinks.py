@@ -1,11 +1,8 @@
 """Sinks: what they write is read back by other programs' eyes."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -43,121 +40,14 @@ def result(
     return FrameResult(frame, detections, tracks, {"decode": 1_234_567, "detect": 0}, ("embed",), 12_345_678)
 
 
-def opened(uri: str, fps: float = 10.0):
-    return open_sink(uri, an_output(LABELS, fps))
-
-
-def test_jsonl_schema(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text("from an older run\n")
-    with opened(f"jsonl:{path}") as sink:
-        sink.write(result(3))
-        sink.write(result(4))
-    first, second = map(json.loads, path.read_text().splitlines())
-    assert first == {
-        "frame": 3,
-        "t_ms": 300.0,
-        "age_ms": 12.346,
-        "stages_ms": {"decode": 1.235, "detect": 0.0},
-        "shed": ["embed"],
-        "detections": [
-            {"box": [10.0, 30.0, 50.0, 100.0], "score": 0.9123, "class": "person"},
-            {"box": [70.13, 30.0, 110.0, 100.0], "score": 0.5, "class": "horse"},
-        ],
-        "tracks": [
-            {
-                "id": 7,
-                "box": [10.0, 30.0, 50.0, 100.0],
-                "class": "person",
-                "score": 0.9,
-                "coasting": False,
-                "distance": 0.1235,
-            },
-            {
-                "id": 9,
-                "box": [115.0, 40.0, 150.0, 110.0],
-                "class": "5",
-                "score": 0.8,
-                "coasting": True,
-                "distance": None,
-            },
-        ],
-    }
-    assert list(first) == ["frame", "t_ms", "age_ms", "stages_ms", "shed", "detections", "tracks"]
-    assert list(first["tracks"][0]) == ["id", "box", "class", "score", "coasting", "distance"]
-    assert second["frame"] == 4
-
-
-def test_jsonl_without_anything_found(tmp_path):
-    none = Tracks(
-        *(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32)),
-        *(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float32)),
-    )
-    with opened(f"jsonl:{tmp_path / 'a.jsonl'}") as sink:
-        sink.write(FrameResult(result().frame, Detections.none(), none))
-    line = json.loads((tmp_path / "a.jsonl").read_text())
-    assert (line["detections"], line["tracks"]) == ([], [])
+def opened(uri: str, fps: float = 10.0, **more):
+    return open_sink(uri, an_output(LABELS, fps, **more))
 
 
 def child(body: str, *arguments: str, **options) -> subprocess.Popen:
-    """Run Python that has `result` and `open_sink`."""
+    """Run Python that has `result` and `opened`."""
     code = "import sys; from tests.unit.test_sinks import *\n" + body
     return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, **options)
-
-
-def test_jsonl_lines_survive_kill(tmp_path):
-    path = tmp_path / "a.jsonl"
-    process = child("sink = opened(sys.argv[1])\nfor i in range(10**9): sink.write(result(i))", f"jsonl:{path}")
-    end = time.monotonic() + 20
-    while not path.exists() or path.stat().st_size < 20_000:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    text = path.read_text()
-    assert text.endswith("\n")
-    assert [json.loads(line)["frame"] for line in text.splitlines()] == list(range(text.count("\n")))
-
-
-def test_jsonl_to_a_reader_that_leaves_ends_the_run(tmp_path):
-    body = """
-sink, count = opened("jsonl:-"), 0
-while not sink.wants_stop and count < 10**5:
-    sink.write(result(count)); count += 1
-sink.close()
-print("somebody prints after all")
-sys.exit(0 if sink.wants_stop else 9)
-"""
-    process = child(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert json.loads(process.stdout.readline())["frame"] == 0
-    process.stdout.close()
-    assert process.wait(20) == 0
-    assert process.stderr.read() == b""
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
-def test_jsonl_on_a_full_disk():
-    sink = opened("jsonl:/dev/full")
-    with pytest.raises(OutputError, match="No space left"):
-        sink.write(result())
-    sink.close()
-
-
-def test_jsonl_cuts_off_half_a_line_when_the_disk_fills(tmp_path):
-    path = tmp_path / "a.jsonl"
-    body = """
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-sink = opened(sys.argv[1])
-try:
-    for i in range(99): sink.write(result(i))
-except ConfigError as error:
-    print(error)
-"""
-    out = child(body, f"jsonl:{path}", stdout=subprocess.PIPE, text=True).communicate()[0]
-    assert "want a place that can be written, got 'File too large'" in out
-    assert path.read_text().endswith("\n")
-    assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "video", "png"])
@@ -172,7 +62,7 @@ def test_places_that_cannot_be_written_fail_at_open(tmp_path, kind):
         f"{kind}:{tmp_path}/{'a' * 300}{suffix}": "want a",
     }
     for uri, words in cases.items():
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(OutputError if "/proc" in uri else ConfigError) as caught:
             opened(uri)
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
