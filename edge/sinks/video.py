@@ -70,7 +70,7 @@ class VideoSink:
         """
         if self._closed:
             return
-        picture = annotate(result, self._output.labels)
+        picture = annotate(result, self._output.labels, self._output.draw)
         try:
             encoder, file = self._encoder, self._file
             if encoder is None or file is None:

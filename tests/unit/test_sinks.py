@@ -1,6 +1,5 @@
 """Sinks: what they write is read back by other programs' eyes."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
