@@ -34,7 +34,7 @@ _WHAT = {
 }
 _EPILOG = """\
 SOURCE: a picture, a folder of pictures, a video, 0 or /dev/video0, picamera:, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, folder:PATH (a PNG each), png:PATH (last frame), null:
+sinks: jsonl:PATH (- = standard output), video:PATH, folder:DIR (a JPEG each), png:PATH (last frame), null:
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn

@@ -39,7 +39,7 @@ MAX_THREADS = 4
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crops:DIR, null:
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:DIR, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show

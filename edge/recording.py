@@ -51,7 +51,7 @@ def camera_name(source: str) -> str:
             return urlsplit(source).hostname or "stream"
         except ValueError:
             return "stream"
-    device = hide_password(source).partition("?")[0]
+    device = hide_password(source).partition("?")[0].removesuffix(":")
     return PurePath(device).name or device
 
 

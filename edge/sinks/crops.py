@@ -22,7 +22,7 @@ import numpy as np
 from edge import boxes
 from edge.preprocess import cut_out
 from edge.sinks.options import number, split_options
-from edge.sinks.place import claim, next_run, runs_in
+from edge.sinks.place import claim, next_run, prove, runs_in
 from edge.sinks.sink import Output, class_name, named_folder, unwritable
 from edge.types import U8, FrameResult
 
@@ -90,12 +90,19 @@ class CropsSink:
         self._encoder, self._count = msgspec.json.Encoder(), 0
         try:
             folder.mkdir(exist_ok=True)
+            _check_room(folder)
             self._claim = claim(folder / INDEX_FILE, uri)
             try:
                 used = _tidy(folder, output.overwrite)
                 self._left = max(0, int(float(options["max_mb"]) * 1e6) - used)
                 self._folder = next_run(folder)
                 self._folder.mkdir()
+                try:
+                    prove(self._folder)
+                except OSError:
+                    with suppress(OSError):
+                        self._folder.rmdir()
+                    raise
                 self._index = (self._folder / INDEX_FILE).open("ab", buffering=0)
             except OSError:
                 self._claim.close()
@@ -117,7 +124,7 @@ class CropsSink:
             return
         self._due_ns = now_ns + self._every_ns
         try:
-            self._left = max(0, min(self._left, shutil.disk_usage(self._folder).free - RESERVE_BYTES))
+            _check_room(self._folder)
             self._record(result, rows)
         except OSError as error:
             raise unwritable(self._uri, error) from error
@@ -179,6 +186,18 @@ class CropsSink:
         os.write(self._index.fileno(), b"".join(lines))
         self._left -= size
         self._count += len(lines)
+
+
+def _check_room(folder: Path) -> None:
+    """See that the disk keeps its reserve.
+
+    Raises:
+        OSError: it does not, or is gone.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < RESERVE_BYTES:
+        room = f"{free >> 20} MB free of the {RESERVE_BYTES >> 20} MB that are left to the system"
+        raise OSError(errno.ENOSPC, room)
 
 
 def sharpness(crop: U8) -> float:

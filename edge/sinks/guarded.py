@@ -1,7 +1,6 @@
 """Sinks fail alone: one that the system refuses is closed, said once, and tried again, while the others go on."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from edge.errors import ConfigError, EdgeError, OutputError
-from edge.sinks.place import mount_of
-from edge.sinks.sink import Sink, TakesGaps
+from edge.sinks.place import check_mount, mount_of
+from edge.sinks.sink import Sink, TakesGaps, unwritable
 from edge.types import FrameResult, Gap
 from edge.wallclock import WallClock
 
@@ -131,8 +130,10 @@ class Guarded:
         if self._mount is None or (self._sink is not None and now_s < self._look_s):
             return
         self._look_s = now_s + LOOK_S
-        if not os.path.ismount(self._mount):
-            raise OutputError(f"sink {self._uri}: want the disk at {self._mount}, got none there; connect it again")
+        try:
+            check_mount(self._mount)
+        except OSError as error:
+            raise unwritable(self._uri, error) from error
 
     def _fail(self, error: OutputError) -> None:
         """Close what is left of the sink and choose when to try again; say it, unless it was said."""

@@ -1,5 +1,6 @@
 """Places that results go to: held by one process at a time, and never written over by a later run."""
 
+import errno
 import fcntl
 import os
 import re
@@ -13,6 +14,8 @@ from edge.whole import NO_LOCKS
 
 RUN = "run-"
 """Begins the name of the folder of one run."""
+_PROBE_BYTES = 4096
+"""One block of most file systems."""
 _RUN_NAME = re.compile(rf"{RUN}[0-9]{{4,9}}")
 
 
@@ -131,3 +134,30 @@ def mount_of(path: Path) -> Path:
     """Return the folder at which the disk that holds a path is mounted."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.parent == folder or os.path.ismount(folder))
+
+
+def check_mount(mount: Path) -> None:
+    """See that a disk is still where it was: what is written under its name would go to another disk.
+
+    Args:
+        mount: as `mount_of` returned it.
+
+    Raises:
+        FileNotFoundError: nothing is mounted there.
+    """
+    if not os.path.ismount(mount):
+        raise FileNotFoundError(errno.ENOENT, f"no disk at {mount}; connect it again")
+
+
+def prove(folder: Path) -> None:
+    """Write and remove a small file: making a folder or an empty file succeeds on a full disk.
+
+    Raises:
+        OSError: the disk is full or read-only, or there is no right to write.
+    """
+    probe = folder / ".probe.part"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import cv2
 from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
-from edge.sinks.place import claim
+from edge.sinks.place import check_mount, claim, mount_of
 from edge.sinks.sink import Output, named_file, unwritable
 from edge.types import FrameResult
 
@@ -18,7 +18,7 @@ EVERY_S = 10.0
 
 
 class PngSink:
-    """Keeps the last result and draws it now and then and at `close`. No frame, no file."""
+    """Keeps the last result and draws it with the first frame, now and then, and at `close`. No frame, no file."""
 
     def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Check that "png:PATH" can be written.
@@ -39,7 +39,8 @@ class PngSink:
         with suppress(OSError):
             self._part.unlink(missing_ok=True)
         self._last: FrameResult | None = None
-        self._due_s = time.monotonic() + EVERY_S
+        self._due_s = 0.0  # with the first frame: what cannot be written is known at once
+        self._mount = mount_of(self._path)
 
     def write(self, result: FrameResult) -> None:
         """Remember this frame, and draw it if it is time for that.
@@ -70,6 +71,7 @@ class PngSink:
         data = cv2.imencode(".png", annotate(last, self._labels, self._wanted))[1].tobytes()
         try:
             try:
+                check_mount(self._mount)
                 self._part.write_bytes(data)
                 self._part.replace(self._path)
             except OSError:

@@ -10,6 +10,7 @@ import msgspec
 
 from edge.errors import ConfigError, OutputError
 from edge.settings import given_path
+from edge.sinks.place import check_mount, mount_of
 from edge.types import FrameResult
 from edge.whole import staging, sweep, write_file
 
@@ -35,7 +36,7 @@ def profile_path(text: str) -> Path:
 
 
 class ProfileSink:
-    """Writes the figures of all frames so far, in a thread while the run goes on."""
+    """Writes the figures of all frames so far: with the first frame, and in a thread while the run goes on."""
 
     def __init__(self, path: Path, summary: Callable[[], dict[str, object]]) -> None:
         """Remove what killed runs left, and see that the place can be written.
@@ -50,7 +51,9 @@ class ProfileSink:
         self.wants_stop = False
         self._path, self._summary = path.resolve(), summary
         self._plain = not path.exists() or path.is_file()  # a device or pipe is written once, at the end
-        self._due_s = time.monotonic() + EVERY_S
+        self._mount = mount_of(self._path)
+        self._due_s = 0.0
+        self._first = True
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
         if self._plain:
@@ -73,6 +76,12 @@ class ProfileSink:
         if not self._plain or time.monotonic() < self._due_s or (self._thread is not None and self._thread.is_alive()):
             return
         self._due_s = time.monotonic() + EVERY_S
+        if self._first:  # what cannot be written is known at once
+            self._put(self._text())
+            if self._error is not None:
+                raise self._refused(self._error) from self._error
+            self._first = False
+            return
         self._thread = threading.Thread(target=self._put, args=(self._text(),), name="profile", daemon=True)
         self._thread.start()
 
@@ -103,6 +112,7 @@ class ProfileSink:
     def _put(self, text: bytes) -> None:
         """Write the file whole, and remember why if it could not be."""
         try:
+            check_mount(self._mount)
             if self._plain:
                 write_file(self._path, text)
             else:

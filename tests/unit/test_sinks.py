@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import edge.sinks.png
 from edge.errors import ConfigError, OutputError
 from edge.sinks import open_sink
 from edge.sinks.draw import GREY, annotate, color_of
@@ -71,20 +72,63 @@ def test_places_that_cannot_be_written_fail_at_open(tmp_path, kind):
 
 @pytest.mark.parametrize("uri", ["result.jsonl", "xml:a.xml", "", "jsonl", ":"])
 def test_unknown_kinds(uri):
-    known = "jsonl:PATH, video:PATH, png:PATH, folder:PATH, crops:DIR, window:, null:"
+    known = "jsonl:PATH, video:PATH, png:PATH, folder:DIR, crops:DIR, window:, null:"
     with pytest.raises(ConfigError, match=f"want one of {known}"):
         opened(uri)
 
 
 def test_png_is_the_last_frame(tmp_path):
     with opened(f"png:{tmp_path / 'a.png'}") as sink:
-        sink.write(result(0, (64, 48)))
-        sink.write(result(1))
         assert not (tmp_path / "a.png").exists()
+        sink.write(result(0, (64, 48)))
+        assert cv2.imread(str(tmp_path / "a.png")).shape[:2] == annotate(result(0, (64, 48)), LABELS).shape[:2]
+        sink.write(result(1))
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), annotate(result(1), LABELS))
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(ConfigError, match=r"ends in \.png"):
         opened(f"png:{tmp_path / 'a.jpg'}")
+
+
+def test_png_is_there_now_and_then_while_a_run_goes_on(tmp_path, monkeypatch):
+    (tmp_path / ".a.png.part").write_bytes(b"of a killed run")
+    monkeypatch.setattr(edge.sinks.png, "EVERY_S", 0.0)
+    with opened(f"png:{tmp_path / 'a.png'}") as sink:
+        sink.write(result(0))
+        assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), annotate(result(0), LABELS))
+        monkeypatch.setattr(edge.sinks.png, "EVERY_S", 1e9)
+        sink.write(result(1))
+        sink.write(result(2))
+        with pytest.raises(ConfigError, match="another edge-run writes there"):
+            opened(f"png:{tmp_path / 'a.png'}")
+    assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), annotate(result(2), LABELS))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(("options", "suffix"), [("", ".jpg"), ("?format=png", ".png")])
+def test_folder_has_a_picture_of_each_frame_in_a_folder_of_each_run(tmp_path, options, suffix):
+    for frames in (2, 1):
+        with opened(f"folder:{tmp_path}/f{options}") as sink:
+            for index in range(frames):
+                sink.write(result(index))
+    found = sorted(path for path in (tmp_path / "f").rglob("*") if path.is_file())
+    names = [f"run-0001/frame-000000{suffix}", f"run-0001/frame-000001{suffix}", f"run-0002/frame-000000{suffix}"]
+    assert [path.relative_to(tmp_path / "f").as_posix() for path in found] == names
+    difference = np.abs(cv2.imread(str(found[1])).astype(int) - annotate(result(1), LABELS))
+    assert difference.mean() < 8  # lossy where a thin line is coloured
+    assert suffix == ".jpg" or not difference.any()
+    (tmp_path / "f" / "run-0001" / ".frame-000009.jpg.part").write_bytes(b"of a killed run")
+    (tmp_path / "f" / "run-0003").mkdir()
+    with opened(f"folder:{tmp_path}/f{options}"):
+        assert sorted(path.name for path in (tmp_path / "f").iterdir() if path.is_dir())[-1] == "run-0003"
+        assert not (tmp_path / "f" / "run-0001" / ".frame-000009.jpg.part").exists()
+        with pytest.raises(ConfigError, match="another edge-run writes there"):
+            opened(f"folder:{tmp_path}/f")
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == ["run-0001", "run-0002"]
+    with opened(f"folder:{tmp_path}/f{options}", overwrite=True) as sink:
+        sink.write(result(5))
+    assert [path.name for path in (tmp_path / "f").rglob("*") if path.is_file()] == [f"frame-000005{suffix}"]
+    with pytest.raises(ConfigError, match="want format to be jpg or png, got 'gif'"):
+        opened(f"folder:{tmp_path}/f?format=gif")
 
 
 def test_null_takes_everything():

@@ -18,6 +18,7 @@ from edge.sinks.draw import annotate
 from edge.sinks.vp8 import Vp8Encoder, Vp8Error, library
 from edge.sinks.webm import WebmFile
 from edge.types import Detections, Frame, FrameResult, Tracks
+from tests.kill.video import films_lost
 from tests.output import an_output
 
 ROOT = Path(__file__).parents[2]
@@ -225,3 +226,18 @@ def test_disk_errors_are_of_the_system(tmp_path, monkeypatch):
     sink.close()
     sink.write(result(2))  # after the end: nothing
     assert len(played(tmp_path / "a.webm")[0]) == 1
+
+
+def test_the_kill_check_finds_what_is_lost(tmp_path):
+    seen: dict[str, int] = {}
+    assert films_lost(tmp_path, [1], seen) == []
+    assert films_lost(tmp_path, [5], seen) == ["0 films of 1 runs"]
+    written(tmp_path / "film.webm", [0, 100, 200])
+    assert films_lost(tmp_path, [3], seen) == films_lost(tmp_path, [4], seen) == []
+    assert films_lost(tmp_path, [5], seen) == ["film.webm: 3 frames play of 5"]
+    written(tmp_path / "film.webm", [0, 100])
+    assert films_lost(tmp_path, [3, 2], seen) == []
+    (tmp_path / "film.webm").write_bytes((tmp_path / "film.webm").read_bytes()[:-9])
+    assert films_lost(tmp_path, [3, 2], seen) == ["film.webm: changed by a later run"]
+    (tmp_path / "film.webm").unlink()
+    assert films_lost(tmp_path, [3, 2], seen)[0] == "film.webm: gone"
