@@ -28,7 +28,7 @@ def main(own_ms: float) -> None:
 
     cv2.setNumThreads(1)
     with open_source(str(fetch("vtest"))) as film:
-        results = [_with_boxes(frame) for _, frame in zip(range(FRAMES), film, strict=False)]
+        results = [_with_boxes(frame) for _ in range(FRAMES) if (frame := film.read()) is not None]
     print(f"\nsinks: {FRAMES} frames of 768 x 576 with {TRACKS} tracks; the loop's own work is {own_ms:.2f} ms a frame")
     with tempfile.TemporaryDirectory() as folder:
         output = Output(("person",), 10.0, new_run("film", "", {}, {}))
@@ -50,7 +50,8 @@ def main(own_ms: float) -> None:
 
 def _with_boxes(frame: Frame) -> FrameResult:
     middle = np.random.default_rng(frame.index // 25).uniform((60, 80), (700, 500), (TRACKS, 2)) + frame.index % 25
-    boxes = np.concatenate([middle - (20, 50), middle + (20, 50)], axis=1).astype(np.float32)
+    half = np.array((20, 50))
+    boxes = np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
     scores, classes = np.full(TRACKS, 0.8, np.float32), np.zeros(TRACKS, np.int32)
     rows, nobody = np.arange(TRACKS, dtype=np.int32), np.full(TRACKS, -1)
     tracks = Tracks(np.arange(1, TRACKS + 1), boxes, scores, classes, rows, nobody, np.full(TRACKS, np.nan, np.float32))

@@ -38,6 +38,7 @@ class WebmFile:
         Raises:
             OSError: it cannot be written.
         """
+        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self._cluster = -1  # where the open cluster begins, -1 = none is open
         self._cluster_ms = self._end_ms = 0
@@ -59,7 +60,7 @@ class WebmFile:
         try:
             self._append(head)
         except OSError:
-            os.close(self._file)
+            self.close()
             raise
 
     def add(self, data: bytes, time_ms: int, end_ms: int, key: bool) -> None:
@@ -91,7 +92,7 @@ class WebmFile:
         self._write_duration()
 
     def close(self) -> None:
-        """Write the table of contents and close. May be called twice.
+        """Write the table of contents and close; a file without a picture is removed. May be called twice.
 
         Raises:
             OSError: no room for the table. The file plays without it.
@@ -99,6 +100,9 @@ class WebmFile:
         if self._file < 0:
             return
         try:
+            if self._cluster < 0:
+                self._path.unlink(missing_ok=True)
+                return
             self._close_cluster(self._end)
             self._write_duration()
             points = b""

@@ -216,6 +216,24 @@ def test_a_cluster_is_never_longer_than_its_clock(tmp_path):
     assert played(tmp_path / "a.webm")[1] == [0, 20_000, 40_000, 80_000]
 
 
+def test_tries_on_a_full_disk_leave_no_empty_films(tmp_path, monkeypatch):
+    full = {"after": 0}
+    real = os.pwrite
+
+    def pwrite(file: int, data: bytes, at: int) -> int:
+        if at >= full["after"]:
+            raise OSError(28, "No space left on device")
+        return real(file, data[: full["after"] - at], at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    for full["after"] in (0, 100, 300):  # bytes: in the head or in the first picture
+        sink = opened(tmp_path / "a.webm")
+        with pytest.raises(OutputError, match="No space left"):
+            sink.write(result())
+        sink.close()
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_disk_errors_are_of_the_system(tmp_path, monkeypatch):
     sink = opened(tmp_path / "a.webm")
     sink.write(result())
