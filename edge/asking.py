@@ -79,7 +79,8 @@ def ask(flags: argparse.Namespace) -> int:
     Raises:
         BundleError: no bundle for the task, or not one that can be trusted.
         SourceError: nothing to read, or the source was lost.
-        ConfigError: an output that cannot be written.
+        ConfigError: an output that makes no sense.
+        OutputError: the system refuses every output.
     """
     task: Task = flags.command
     uri = flags.camera if flags.camera is not None else flags.source
