@@ -133,7 +133,7 @@ def _pictures_lost(folder: Path, frames: int) -> list[str]:
         return ["no picture of the last run"] if frames > 1 else []
     pictures = sorted(filled[-1].glob("frame-*.jpg"))
     words = [f"{path.name}: not whole" for path in pictures if not path.read_bytes().endswith(b"\xff\xd9")]
-    if not frames - 1 <= len(pictures) <= frames:
+    if frames > 1 and not frames - 1 <= len(pictures) <= frames:  # of one frame it may be an older run's folder
         words.append(f"{len(pictures)} pictures of {frames} frames")
     return words
 

@@ -192,17 +192,24 @@ def test_what_cannot_be(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_encoder_is_told_what_it_costs():
-    noise = np.random.default_rng(0).integers(0, 255, (20, 240, 320, 3), np.uint8)
+def coded_bytes(noise: int, fps: float = 10.0, size: tuple[int, int] = (320, 240)) -> float:
+    """Bytes a frame of a grey picture with so much noise, once the encoder has settled."""
+    width, height = size
+    pictures = 128 + np.random.default_rng(0).integers(-noise, noise + 1, (40, height, width, 3))
+    encoder = Vp8Encoder(size, fps)
+    sizes = [len(encoder.encode(p.astype(np.uint8), 100 * i, 100, i == 0)[0]) for i, p in enumerate(pictures)]
+    encoder.close()
+    encoder.close()
+    return sum(sizes[20:]) / 20
 
-    def taken(fps: float) -> int:
-        encoder = Vp8Encoder((320, 240), fps)
-        sizes = [len(encoder.encode(p, 100 * i, 100, i == 0)[0]) for i, p in enumerate(noise)]
-        encoder.close()
-        encoder.close()
-        return sum(sizes[10:])
 
-    assert taken(2.0) < 0.8 * taken(40.0), "the rate of bits follows the rate of frames"
+def test_bytes_are_bounded_and_the_noise_of_a_sensor_is_not_coded(monkeypatch):
+    wanted = 0.25 * 320 * 240 / 8
+    assert 0.5 * wanted < coded_bytes(60) < 1.5 * wanted, "what moves much takes what BITS_PER_PIXEL says"
+    assert coded_bytes(60, fps=5.0) < 0.7 * coded_bytes(60, fps=20.0), "and follows the rate of frames"
+    still = coded_bytes(6)
+    monkeypatch.setattr(edge.sinks.vp8, "FINEST", 4)
+    assert still < 0.5 * coded_bytes(6)
 
 
 def test_a_cluster_is_never_longer_than_its_clock(tmp_path):
