@@ -24,8 +24,8 @@ demo: $(INSTALLED)  ## from nothing: install, fetch, convert, and run the loop o
 	@mkdir -p build/demo
 	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
 	$(BIN)/edge-run --overwrite --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
-	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
-	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
+	    --sink video:build/demo/result.webm --sink png:build/demo/frame.png --profile build/demo/profile.json
+	@echo "look at build/demo/frame.png, result.webm, result.jsonl and profile.json"
 
 # With MODEL=my.h5, that model alone; also CALIBRATION=, METRIC=, TARGET=, and ARGS= for any other flag.
 convert: $(INSTALLED)  ## convert the models of models/recipes, or MODEL=my.h5, to bundles in build/bundles

@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import footprint, overhead
+from benchmarks import footprint, overhead, sinks
 from edge.errors import EdgeError
 
 PEERS = Path("build/bench-venv")
@@ -22,7 +22,7 @@ def main() -> int:
     print(f"{datetime.date.today()}  {platform.machine()}  {_processor()}  {len(os.sched_getaffinity(0))} cores")
     print("  ".join(f"{name} {version(name)}" for name in ("numpy", "opencv-python", "ai-edge-litert", "onnxruntime")))
     try:
-        overhead.main()
+        sinks.main(overhead.main())
         footprint.main()
     except EdgeError as error:
         print(f"benchmarks: {error}; 'make demo' makes what this needs", file=sys.stderr)

@@ -9,6 +9,7 @@ import cv2
 
 from edge.answer import Tally, answer
 from edge.bundle import Manifest, Task
+from edge.config import check_drawn
 from edge.errors import ConfigError
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
@@ -37,7 +38,7 @@ sinks: jsonl:PATH (- = standard output), video:PATH, folder:DIR (a JPEG each), p
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
-  edge {command} yard.mp4 --bundle build/bundles/NAME --sink video:answers.mp4
+  edge {command} yard.mp4 --bundle build/bundles/NAME --sink video:answers.webm
   edge {command} --camera 0 --show
 """
 
@@ -56,6 +57,7 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         add = parser.add_argument
         add("--bundle", default="", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
+        add("--draw", metavar="clock", help="write the time on pictures")
         add("--overwrite", action="store_true", help="empty what older runs wrote there")
         add("--name", default="", metavar="NAME", help="what results call the camera (default: taken from the source)")
         add("--frames", type=_positive, metavar="N", help="stop after N frames")
@@ -84,6 +86,8 @@ def ask(flags: argparse.Namespace) -> int:
     uri = flags.camera if flags.camera is not None else flags.source
     if not uri:
         raise ConfigError(f"source: want SOURCE or --camera N, got neither; try: edge {task} --camera 0")
+    draw = (flags.draw,) if flags.draw else ()
+    check_drawn(draw, ("clock",))  # there is one object: nothing to count
     cv2.setNumThreads(1)  # the cores belong to the model
     threads = flags.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
     tally = Tally()
@@ -95,7 +99,7 @@ def ask(flags: argparse.Namespace) -> int:
         manifest = model.bundle.manifest
         settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
         told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
-        output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
+        output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite, draw)
         uris = [*flags.sink, *(["window:"] if flags.show else [])]
         outputs = enter(open_outputs(uris, output))
         sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]

@@ -44,7 +44,7 @@ sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:DIR, crops
 examples:
   edge-run --camera 0 --show
   edge-run --source yard.mp4 --classes person,horse --sink jsonl:yard.jsonl
-  edge-run gate.toml --budget-ms 60 --sink video:gate.mp4 --profile gate.json
+  edge-run gate.toml --budget-ms 60 --sink video:gate.webm --profile gate.json
 """
 
 
@@ -99,6 +99,7 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
     add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
     add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
+    add("--draw", metavar="A,B", help="what pictures show besides boxes: clock, count")
     add("--overwrite", action="store_true", default=None, help="empty what older runs wrote there")
     add("--name", metavar="NAME", help="what results call the camera (default: taken from the source)")
     add("--frames", type=int, metavar="N", help="stop after N frames")
@@ -135,7 +136,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         source = enter(open_source(config.source, pace=config.pace))
         bundles = {stage: model.bundle for stage, model in models.items()}
         told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
-        output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
+        output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite, config.draw)
         outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
         total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
         progress = enter(ProgressSink(total, source.live))
@@ -153,6 +154,7 @@ def _merge(flags: argparse.Namespace) -> Config:
         "source": flags.camera if flags.camera is not None else flags.source,
         "classes": tuple(flags.classes.split(",")) if flags.classes else None,
         "sinks": flags.sink,
+        "draw": tuple(flags.draw.split(",")) if flags.draw else None,
         "camera_name": flags.name,
         **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
         **{key: getattr(flags, key) for key in ("pace", "threads", "overwrite")},

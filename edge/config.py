@@ -1,12 +1,17 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from edge.errors import ConfigError
 from edge.redact import hide_password
-from edge.settings import Count, Share, convert, read_toml
+from edge.settings import Count, Share, convert, did_you_mean, read_toml
+
+DRAWN = ("clock", "count")
+"""What can be drawn on pictures besides boxes: the time, and how many of each class are in sight."""
 
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 """Up to three hours."""
@@ -53,6 +58,7 @@ class Config(_Section, frozen=True):
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.
         sinks: URIs of outputs, see `edge.sinks`.
+        draw: what pictures and videos show besides boxes, some of `DRAWN`.
         camera_name: what results call the camera; "" = taken from the source.
         overwrite: empty what older runs wrote instead of writing behind it or beside it.
         frames: stop after so many; None = at the source's end.
@@ -69,6 +75,7 @@ class Config(_Section, frozen=True):
     threshold: Share | None = None
     budget_ms: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
     sinks: tuple[str, ...] = ()
+    draw: tuple[str, ...] = ()
     camera_name: str = ""
     overwrite: bool = False
     frames: Count | None = None
@@ -86,10 +93,27 @@ def read_config(path: Path) -> dict[str, object]:
     return read_toml(path, f"config {hide_password(str(path))}")
 
 
+def check_drawn(words: Iterable[str], known: Sequence[str] = DRAWN) -> None:
+    """Check what is to be drawn besides boxes.
+
+    Args:
+        words: as they were asked for.
+        known: those there are.
+
+    Raises:
+        ConfigError: an unknown word.
+    """
+    for word in words:
+        if word not in known:
+            raise ConfigError(f"draw: unknown word '{hide_password(word)}'; {did_you_mean(word, known)}")
+
+
 def make_config(values: dict[str, object]) -> Config:
     """Check keys and values and make a configuration of them; missing keys take their defaults.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
-    return convert(values, Config, "config")
+    config = convert(values, Config, "config")
+    check_drawn(config.draw)
+    return config

@@ -3,7 +3,7 @@
 | URI | what |
 |---|---|
 | `jsonl:PATH`, `jsonl:-` | one line of JSON a frame, behind what is in a file, or to standard output |
-| `video:PATH` | annotated frames, .mp4, .avi or .mkv |
+| `video:PATH` | annotated frames, .webm or .mkv: browsers play both |
 | `crops:DIR` | what each track looked like, to train on; `?every_ms=200&max_mb=500` bound it |
 | `png:PATH` | the last annotated frame |
 | `folder:DIR` | every annotated frame, as a JPEG of its own, or with `?format=png` a PNG |

@@ -1,38 +1,45 @@
 """Draw what is known of a frame: for the sinks that people look at."""
 
 import colorsys
+import time
+from collections import Counter
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.sinks.labels import Color, Labels, drawable
 from edge.sinks.sink import class_name
 from edge.types import F32, U8, FrameResult
 
-Color = tuple[int, int, int]
-
 GREY: Color = (150, 150, 150)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_PX = 22  # height of a capital in this font at scale 1
+NO_CLOCK = "--:--:--"
 _GOLDEN = 0.618034  # steps of the golden ratio keep neighbouring ids far apart on the colour circle
 _FIRST_HUE = 0.33
 _READABLE_PX = 240
 """Shorter side below which a picture is enlarged before a label is drawn on it."""
 
 
-def annotate(result: FrameResult, labels: Sequence[str]) -> U8:
+def annotate(result: FrameResult, labels: Sequence[str], draw: Sequence[str] = ()) -> U8:
     """Draw tracks and detections on a copy of the frame.
 
     A track has a box and a label "#id class score" in the colour of its id; a dashed box means that it coasts: it
     was not seen in this frame. A thin grey box is a detection that no track took. Lines and letters grow with
-    the picture, from 240 lines to 4K. What a classifier or localizer says is drawn by `_answer`.
+    the picture, from 240 lines to 4K. No label covers another: in a crowd they become shorter, and the youngest track
+    may have none. What a classifier or localizer says is drawn by `_answer`.
+
+    Args:
+        result: what is drawn.
+        labels: class index -> name.
+        draw: more that is wished: "clock", the local time of the frame, and "count", how many of each class are in
+            sight.
 
     Returns:
         uint8 (H, W, 3) **BGR**, as OpenCV's writers and windows want it; owned by the caller.
     """
     if result.scores is not None:
-        return _answer(result, result.scores, labels)
+        return _answer(result, result.scores, labels, draw)
     picture = cv2.cvtColor(result.frame.image, cv2.COLOR_RGB2BGR)
     height, width = picture.shape[:2]
     short = min(height, width)
@@ -50,14 +57,16 @@ def annotate(result: FrameResult, labels: Sequence[str]) -> U8:
         else:
             x0, y0, x1, y1 = box
             cv2.rectangle(picture, (x0, y0), (x1, y1), color_of(number), line)
-    rows = zip(ids, corners, tracks.classes.tolist(), tracks.scores.tolist(), strict=True)
-    for number, (x0, y0, _, _), index, score in rows:  # after all boxes: no line crosses a label
-        text = f"#{number} {class_name(labels, index)} {score:.2f}"
-        _label(picture, text, x0, y0, color_of(number), capital_px=max(7.0, short / 55), line=line)
+    written = Labels(picture, capital_px=max(7.0, short / 55), line=line)  # after all boxes: no line crosses a label
+    _wishes(written, result, labels, draw)
+    rows = zip(coasting, ids, corners, tracks.classes.tolist(), tracks.scores.tolist(), strict=True)
+    for _, number, box, index, score in sorted(rows):  # those in sight first, of these the oldest
+        named = f"#{number} {drawable(class_name(labels, index), index)}"
+        written.put((f"{named} {score:.2f}", named, f"#{number}"), box, color_of(number))
     return np.asarray(picture, np.uint8)
 
 
-def _answer(result: FrameResult, scores: F32, labels: Sequence[str]) -> U8:
+def _answer(result: FrameResult, scores: F32, labels: Sequence[str], draw: Sequence[str]) -> U8:
     """Draw the class and its score, at the box of a localizer or in the corner of a classifier's picture.
 
     A small picture is enlarged by a whole number first, so that letters fit.
@@ -72,12 +81,31 @@ def _answer(result: FrameResult, scores: F32, labels: Sequence[str]) -> U8:
     line = max(1, round(short / 150))
     best = int(scores.argmax())
     color = color_of(best + 1)
-    x0 = y0 = 0
-    for x0, y0, x1, y1 in _corners(result.detections.boxes * times, width, height):
+    box = [0, 0, 0, 0]
+    for box in _corners(result.detections.boxes * times, width, height):
+        x0, y0, x1, y1 = box
         cv2.rectangle(picture, (x0, y0), (x1, y1), color, line)
-    text = f"{class_name(labels, best)} {scores[best]:.2f}"
-    _label(picture, text, x0, y0, color, capital_px=max(7.0, short / 35), line=line)
+    written = Labels(picture, capital_px=max(7.0, short / 35), line=line)
+    _wishes(written, result, labels, draw)
+    name = drawable(class_name(labels, best), best)
+    written.put((f"{name} {scores[best]:.2f}", written.cut(name)), box, color)
     return np.asarray(picture, np.uint8)
+
+
+def _wishes(written: Labels, result: FrameResult, labels: Sequence[str], draw: Sequence[str]) -> None:
+    """Write the count into the upper left corner and the clock into the upper right one."""
+    if "count" in draw:
+        seen = Counter(result.tracks.classes[result.tracks.detection >= 0].tolist())
+        most_first = sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))
+        counts = [f"{number} {drawable(class_name(labels, index), index)}" for index, number in most_first]
+        written.put_corner(", ".join(counts) or "nothing", right=False)
+    if "clock" in draw:
+        now = NO_CLOCK
+        if result.wall_s is not None:
+            now = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(result.wall_s))
+            if written.cut(now) != now:  # a narrow picture
+                now = now.partition(" ")[2]
+        written.put_corner(now, right=True)
 
 
 def color_of(track_id: int) -> Color:
@@ -108,18 +136,3 @@ def _dash(picture: cv2.typing.MatLike, box: list[int], color: Color, line: int, 
         strokes += [[[x0, y], [x0, end]], [[x1, y], [x1, end]]]
     if strokes:
         cv2.polylines(picture, list(np.array(strokes, np.int32)), False, color, line)
-
-
-def _label(picture: cv2.typing.MatLike, text: str, x: int, y: int, color: Color, capital_px: float, line: int) -> None:
-    """Write text on a filled ground that sits on the box's upper edge, or under it at the top of the picture."""
-    scale = capital_px / _FONT_PX
-    stroke = max(1, round(capital_px / 9))
-    text_width, text_height = cv2.getTextSize(text, FONT, scale, stroke)[0]
-    pad = max(2, round(capital_px / 3))
-    height = text_height + 2 * pad
-    left = max(0, min(x - line // 2, picture.shape[1] - text_width - 2 * pad))
-    top = y - height if y >= height else max(0, y)
-    cv2.rectangle(picture, (left, top), (left + text_width + 2 * pad, top + height), color, cv2.FILLED)
-    blue, green, red = color
-    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else (255, 255, 255)  # luma of ITU-R BT.601
-    cv2.putText(picture, text, (left + pad, top + pad + text_height), FONT, scale, ink, stroke, cv2.LINE_AA)

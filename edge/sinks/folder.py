@@ -34,7 +34,7 @@ class FolderSink:
             OutputError: it cannot be made.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, output.labels
+        self._uri, self._labels, self._draw = uri, output.labels, output.draw
         place, given = split_options(uri, rest, OPTIONS)
         self._suffix = f".{given.get('format', 'jpg')}"
         self._settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if self._suffix == ".jpg" else []
@@ -68,7 +68,7 @@ class FolderSink:
         frame = result.frame
         path = self._folder / f"{Path(frame.name).name or f'frame-{frame.index:06}'}{self._suffix}"
         part = self._folder / f".{path.name}.part"
-        data = cv2.imencode(self._suffix, annotate(result, self._labels), self._settings)[1].tobytes()
+        data = cv2.imencode(self._suffix, annotate(result, self._labels, self._draw), self._settings)[1].tobytes()
         try:
             try:
                 part.write_bytes(data)

@@ -28,7 +28,7 @@ class PngSink:
             OutputError: the place cannot be written.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, output.labels
+        self._uri, self._labels, self._wanted = uri, output.labels, output.draw
         self._path = named_file(uri, rest)
         if self._path.suffix.lower() != ".png":
             raise ConfigError(
@@ -68,7 +68,7 @@ class PngSink:
         last, self._last = self._last, None
         if last is None:
             return
-        data = cv2.imencode(".png", annotate(last, self._labels))[1].tobytes()
+        data = cv2.imencode(".png", annotate(last, self._labels, self._wanted))[1].tobytes()
         try:
             try:
                 check_mount(self._mount)

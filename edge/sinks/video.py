@@ -1,91 +1,112 @@
-"""Annotated frames as a video file."""
+"""Annotated frames as a video that browsers play, at any moment of its making."""
 
 import math
-import shutil
 from types import TracebackType
 
 import cv2
 import numpy as np
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
+from edge.sinks.place import claim, next_part
 from edge.sinks.sink import Output, unwritable, writable_path
+from edge.sinks.vp8 import LARGEST_SIDE, Vp8Encoder, Vp8Error, library
+from edge.sinks.webm import WebmFile
 from edge.types import U8, FrameResult
 
-CODECS = {".mp4": "mp4v", ".avi": "XVID", ".mkv": "mp4v"}
-"""Suffix -> codec: MPEG-4 part 2 in all three. Every build of OpenCV has it; browsers do not play it."""
-RESERVE_BYTES = 16 << 20
-"""A video is finished while this much disk is free: OpenCV does not report a full disk, and an mp4 without
-room for its index cannot be played at all."""
-MAX_FILL_S = 10.0
-"""A gap in the source up to this length is filled by repeating the frame; a longer one is cut to it."""
+SUFFIXES = (".webm", ".mkv")
+"""Both hold the same: WebM is a part of Matroska."""
+MAX_GAP_S = 10.0
+"""A longer gap in the source is cut to this, so that nobody watches a still picture for an hour."""
+KEY_S = 4.0
+"""Seconds between key frames: where a player can jump to. One takes ten times the bytes of another frame."""
 
 
 class VideoSink:
-    """Writes the annotated frames at a fixed rate that keeps the source's own time.
+    """Writes the annotated frames as VP8, each at the source's own time, however many were dropped.
 
-    Where frames were dropped the next one is repeated, so the video runs as fast as life. Frames whose size changes
-    are fitted into the first one's. An .mp4 has its index at the end and plays only after `close`; .mkv and .avi
-    play up to the last moment even if the process is killed.
+    Every frame is handed to the system at once: a killed process loses the one in its hands. Frames whose size changes
+    are fitted into the first one's. A video that is there is kept: this run's is then `stem-2.webm` and so on.
     """
 
     def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Check that "video:PATH" can be written; the file is made with the first frame, which knows the size.
 
         Raises:
-            ConfigError: the place cannot be written, an unknown suffix, or no possible rate.
+            ConfigError: no possible path, an unknown suffix, no possible rate, another process writes there, or OpenCV
+                came without libvpx.
+            OutputError: the place cannot be written.
         """
         self.wants_stop = False
-        fps = output.fps
-        self._uri, self._labels, self._fps = uri, output.labels, fps
+        self._uri, self._output = uri, output
         self._path = writable_path(uri, rest)
-        suffix = self._path.suffix.lower()
-        if suffix not in CODECS:
+        if self._path.suffix.lower() not in SUFFIXES:
             name = hide_password(self._path.name)
-            raise ConfigError(f"sink {uri}: want a name that ends in {', '.join(CODECS)}, got '{name}'; mend it")
-        if not (math.isfinite(fps) and 0 < fps <= 1000):
-            raise ConfigError(f"sink {uri}: want a rate above 0 frames a second, got {fps}; mend it")
-        self._fourcc = cv2.VideoWriter.fourcc(*CODECS[suffix])
-        self._writer: cv2.VideoWriter | None = None
+            raise ConfigError(
+                f"sink {uri}: want a name that ends in {' or '.join(SUFFIXES)}, which play in browsers and "
+                f"after a kill, got '{name}'; rename it"
+            )
+        if not (math.isfinite(output.fps) and 0 < output.fps <= 1000):
+            raise ConfigError(f"sink {uri}: want a rate above 0 frames a second, got {output.fps}; correct it")
+        try:
+            library()
+        except Vp8Error as error:
+            raise ConfigError(f"sink {uri}: {error}; install opencv-python or libvpx, or use folder:") from error
+        self._frame_ms = max(1, round(1000 / output.fps))
+        self._encoder: Vp8Encoder | None = None
+        self._file: WebmFile | None = None
         self._size = (0, 0)
-        self._origin_ns = 0  # source time of the first frame
-        self._written = 0
+        self._origin_ns = 0  # source time that the video's beginning stands for
+        self._last_ms = self._key_ms = -1
         self._closed = False
+        self._claim = claim(self._path, uri)
 
     def write(self, result: FrameResult) -> None:
-        """Draw and encode one frame.
+        """Draw, encode and write one frame.
 
         Raises:
-            ConfigError: the disk is nearly full, or OpenCV cannot encode. The video so far is finished and plays.
+            OutputError: the disk is full or gone, or libvpx refuses. The video so far plays.
         """
         if self._closed:
             return
-        picture = annotate(result, self._labels)
-        writer = self._writer or self._open(picture)
-        self._check_disk()
-        picture = _fitted(picture, self._size)
-        for _ in range(self._copies(result.frame.t_source_ns)):
-            writer.write(picture)
-            self._written += 1
+        picture = annotate(result, self._output.labels, self._output.draw)
+        try:
+            encoder, file = self._encoder, self._file
+            if encoder is None or file is None:
+                encoder, file = self._open(picture)
+            time_ms = self._time_ms(result.frame.t_source_ns)
+            wants_key = self._key_ms < 0 or time_ms - self._key_ms >= KEY_S * 1000
+            data, is_key = encoder.encode(_fitted(picture, self._size), time_ms, self._frame_ms, wants_key)
+            file.add(data, time_ms, time_ms + self._frame_ms, is_key)
+        except OSError as error:
+            self.close()
+            raise unwritable(self._uri, error) from error
+        except Vp8Error as error:
+            self.close()
+            raise OutputError(f"sink {self._uri}: {error}; another size of the picture may do") from error
+        self._last_ms = time_ms
+        if is_key:
+            self._key_ms = time_ms
 
     def close(self) -> None:
-        """Write the index and close the file.
+        """Write the table of contents and close the file.
 
         Raises:
-            ConfigError: frames were written and yet there is no video.
+            OutputError: no room for the table. The video plays without it.
         """
         self._closed = True
-        if self._writer is None:
-            return
-        self._writer.release()
-        self._writer = None
+        encoder, self._encoder = self._encoder, None
+        file, self._file = self._file, None
+        if encoder is not None:
+            encoder.close()
         try:
-            size = self._path.stat().st_size
+            if file is not None:
+                file.close()
         except OSError as error:
             raise unwritable(self._uri, error) from error
-        if not size:
-            raise ConfigError(f"sink {self._uri}: want a video, got an empty file; is the disk full?")
+        finally:
+            self._claim.close()
 
     def __enter__(self) -> "VideoSink":
         return self
@@ -95,33 +116,29 @@ class VideoSink:
     ) -> None:
         self.close()
 
-    def _open(self, picture: U8) -> cv2.VideoWriter:
+    def _open(self, picture: U8) -> tuple[Vp8Encoder, WebmFile]:
         height, width = picture.shape[:2]
-        self._size = (width - width % 2, height - height % 2)  # codecs with 4:2:0 colour want even sides
-        self._writer = cv2.VideoWriter(str(self._path), self._fourcc, self._fps, self._size)
-        if not self._writer.isOpened():
-            self.close()
-            raise ConfigError(f"sink {self._uri}: want a video that OpenCV can encode, got a refusal; try .avi")
-        return self._writer
+        shrink = min(1.0, LARGEST_SIDE / max(width, height))
+        width, height = (max(2, int(side * shrink) // 2 * 2) for side in (width, height))  # 4:2:0 colour: even sides
+        self._size = width, height
+        self._encoder = Vp8Encoder(self._size, self._output.fps)
+        self._file = WebmFile(self._path if self._output.overwrite else next_part(self._path), self._size)
+        return self._encoder, self._file
 
-    def _check_disk(self) -> None:
-        free = shutil.disk_usage(self._path.parent).free
-        if free < RESERVE_BYTES:
-            self.close()
-            raise ConfigError(
-                f"sink {self._uri}: want {RESERVE_BYTES >> 20} MB free on the disk, got {free >> 20}; "
-                f"free some (the first {self._written} frames are saved)"
-            )
-
-    def _copies(self, t_source_ns: int) -> int:
-        """Return how often this frame is written so that the video catches up with the source's time: 1 or more."""
-        due = round((t_source_ns - self._origin_ns) * 1e-9 * self._fps) + 1 if self._written else 1
-        if not self._written:
+    def _time_ms(self, t_source_ns: int) -> int:
+        """Return the time of a frame in the video: the source's, less what is too long of its gaps."""
+        if self._last_ms < 0:
             self._origin_ns = t_source_ns
-        longest = round(MAX_FILL_S * self._fps)
-        if due - self._written > longest:
-            self._origin_ns = t_source_ns - round((self._written + longest - 1) * 1e9 / self._fps)
-        return max(1, min(due - self._written, longest))
+            return 0
+        time_ms = round((t_source_ns - self._origin_ns) / 1e6)
+        if not self._last_ms < time_ms:  # the source began anew
+            time_ms = self._last_ms + self._frame_ms
+        elif time_ms - self._last_ms > MAX_GAP_S * 1000:
+            time_ms = self._last_ms + round(MAX_GAP_S * 1000)
+        else:
+            return time_ms
+        self._origin_ns = t_source_ns - time_ms * 1_000_000
+        return time_ms
 
 
 def _fitted(picture: U8, size: tuple[int, int]) -> U8:

@@ -31,7 +31,7 @@ class WindowSink:
         """
         self.wants_stop = False
         del rest
-        self._labels, self._open = output.labels, False
+        self._labels, self._draw, self._open = output.labels, output.draw, False
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # OpenCV's Qt complains about fonts
         _probe(uri)
 
@@ -39,7 +39,7 @@ class WindowSink:
         """Show one frame and look for a key."""
         if self.wants_stop:
             return
-        picture = annotate(result, self._labels)
+        picture = annotate(result, self._labels, self._draw)
         if not self._open:
             height, width = picture.shape[:2]
             shrink = min(1.0, LARGEST_PX[0] / width, LARGEST_PX[1] / height)

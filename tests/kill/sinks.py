@@ -16,6 +16,7 @@ from edge.cli import main_run
 from models.siamese.crops import read_index
 from tests.conftest import fake_bundle, square_positions
 from tests.kill.part import Process, names_in
+from tests.kill.video import films_lost
 
 FRAMES = 150
 FILM = "film.avi"
@@ -42,13 +43,14 @@ class Sinks:
         # `jsonl:` comes first: what the others have may be a frame less. A sink that is added here is looked at in
         # `lost`, by a function such as `_pictures_lost` that says what of it is not whole.
         self._uris = ["jsonl:out.jsonl?rotate_mb=0.02&keep=100000", "folder:frames", "crops:crops?every_ms=0",
-                      "png:last.png"]  # fmt: skip
+                      "png:last.png", "video:film.webm"]  # fmt: skip
         self._words = [
             *("--source", str(home / FILM), "--detector", str(bundles[0]), "--embedder", str(bundles[1])),
             *("--profile", "profile.json", "--budget-ms", "1000"),
             *(word for uri in self._uris for word in ("--sink", uri)),
         ]
         self._seen: dict[str, int] = {}
+        self._films: dict[str, int] = {}
 
     def start(self) -> Process:
         def work() -> int:
@@ -74,7 +76,8 @@ class Sinks:
                     words.append(f"run {run}: frames are missing among {len(frames)}")
             last = list(runs.values())[-1] if runs else []
             return [*words, *_pictures_lost(self.results, len(last)), *_crops_lost(self.results / "crops"),
-                    *_whole_files_lost(self.results)]  # fmt: skip
+                    *_whole_files_lost(self.results),
+                    *films_lost(self.results, [len(frames) for frames in runs.values()], self._films)]  # fmt: skip
         except (ValueError, OSError, EOFError) as error:
             return [f"{type(error).__name__}: {error}"]
 
@@ -130,7 +133,7 @@ def _pictures_lost(folder: Path, frames: int) -> list[str]:
         return ["no picture of the last run"] if frames > 1 else []
     pictures = sorted(filled[-1].glob("frame-*.jpg"))
     words = [f"{path.name}: not whole" for path in pictures if not path.read_bytes().endswith(b"\xff\xd9")]
-    if not frames - 1 <= len(pictures) <= frames:
+    if frames > 1 and not frames - 1 <= len(pictures) <= frames:  # of one frame it may be an older run's folder
         words.append(f"{len(pictures)} pictures of {frames} frames")
     return words
 
