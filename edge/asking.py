@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
 
 import cv2
 
@@ -14,7 +13,8 @@ from edge.errors import ConfigError
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, new_run
+from edge.sinks import Output, Sink, open_sink
 from edge.sinks.progress import ProgressSink
 from edge.sinks.sink import class_name
 from edge.sinks.text import TextSink
@@ -56,6 +56,8 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         add = parser.add_argument
         add("--bundle", default="", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
+        add("--overwrite", action="store_true", help="empty what older runs wrote there")
+        add("--name", default="", metavar="NAME", help="what results call the camera (default: taken from the source)")
         add("--frames", type=_positive, metavar="N", help="stop after N frames")
         add("--threads", type=_positive, metavar="N", help="cores for the model (default: all, at most 4)")
         add("--pace", action="store_true", help="play a video at its own speed, as a camera would")
@@ -90,7 +92,10 @@ def ask(flags: argparse.Namespace) -> int:
         stage = Localize(model) if task == "localize" else Classify(model)
         source = enter(open_source(uri, pace=flags.pace))
         manifest = model.bundle.manifest
-        sinks = _open_sinks(flags, source, manifest.labels, open_things)
+        settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
+        told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
+        output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
+        sinks = _open_sinks(flags, source, output, open_things)
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)
@@ -98,12 +103,12 @@ def ask(flags: argparse.Namespace) -> int:
 
 
 def _open_sinks(
-    flags: argparse.Namespace, source: Source, labels: Sequence[str], open_things: contextlib.ExitStack
+    flags: argparse.Namespace, source: Source, output: Output, open_things: contextlib.ExitStack
 ) -> list[Sink]:
     uris = [*flags.sink, *(["window:"] if flags.show else [])]
-    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, labels, source.fps or 10.0)) for uri in uris]
+    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, output)) for uri in uris]
     if not flags.quiet and "jsonl:-" not in flags.sink:
-        sinks.append(TextSink(labels, source.live))
+        sinks.append(TextSink(output.labels, source.live))
     total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)
     return [*sinks, open_things.enter_context(ProgressSink(total, source.live))]
 

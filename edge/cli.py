@@ -23,7 +23,8 @@ from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, new_run
+from edge.sinks import Output, Sink, open_sink
 from edge.sinks.progress import ProgressSink
 from edge.sources import Source, open_source
 from edge.stages.compare import Compare
@@ -97,6 +98,8 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
     add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
     add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
+    add("--overwrite", action="store_true", default=None, help="empty what older runs wrote there")
+    add("--name", metavar="NAME", help="what results call the camera (default: taken from the source)")
     add("--frames", type=int, metavar="N", help="stop after N frames")
     add("--pace", action="store_true", default=None, help="play a video at its own speed, as a camera would")
     add("--threads", type=int, metavar="N", help="cores for the models (default: all, at most 4)")
@@ -124,11 +127,16 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         embedder = enter(open_model(embedding, "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
-        compare = None if pairing is None else Compare(enter(open_model(pairing, "pair", threads)), embed.dim)
+        models = {"detect": detector, "embed": embedder}
+        if pairing is not None:
+            models["pair"] = enter(open_model(pairing, "pair", threads))
+        compare = None if pairing is None else Compare(models["pair"], embed.dim)
         match = Match(config.track, embed.metric, embed.dim, compare)
         source = enter(open_source(config.source, pace=config.pace))
-        labels = detector.bundle.manifest.labels
-        outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
+        bundles = {stage: model.bundle for stage, model in models.items()}
+        told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
+        output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
+        outputs: list[Sink] = [enter(open_sink(uri, output)) for uri in sinks]
         total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
         outputs.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
@@ -145,8 +153,9 @@ def _merge(flags: argparse.Namespace) -> Config:
         "source": flags.camera if flags.camera is not None else flags.source,
         "classes": tuple(flags.classes.split(",")) if flags.classes else None,
         "sinks": flags.sink,
+        "camera_name": flags.name,
         **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
-        **{key: getattr(flags, key) for key in ("pace", "threads")},
+        **{key: getattr(flags, key) for key in ("pace", "threads", "overwrite")},
     }
     return make_config(values | {key: value for key, value in given.items() if value is not None})
 

@@ -53,6 +53,8 @@ class Config(_Section, frozen=True):
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.
         sinks: URIs of outputs, see `edge.sinks`.
+        camera_name: what results call the camera; "" = taken from the source.
+        overwrite: empty what older runs wrote instead of writing behind it or beside it.
         frames: stop after so many; None = at the source's end.
         pace: play a video file at its own speed, as a camera would.
         threads: cores for the models; None = all, at most 4.
@@ -67,6 +69,8 @@ class Config(_Section, frozen=True):
     threshold: Share | None = None
     budget_ms: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
     sinks: tuple[str, ...] = ()
+    camera_name: str = ""
+    overwrite: bool = False
     frames: Count | None = None
     pace: bool = False
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None

@@ -5,6 +5,7 @@ written to afterwards. Boxes are always `xyxy`, float32 pixels of `Frame.image`,
 Embeddings travel as a bare float32 array (N, D).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -151,3 +152,37 @@ class FrameResult:
     shed: tuple[str, ...] = ()
     age_ns: int = 0
     scores: F32 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsedBundle:
+    """A bundle that a run works with.
+
+    Attributes:
+        name: of its folder.
+        sha256: of its SHA256SUMS, and so of every byte.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of a run before its first frame; each output can tell it.
+
+    Attributes:
+        id: 12 random hex digits: two runs never share one.
+        version: of edge-run.
+        source: URI of the pictures, the password hidden.
+        camera: name of the camera, as its owner or the source gives it.
+        bundles: stage ("detect", "embed", ...) -> what it runs.
+        settings: the configuration as plain values, passwords hidden.
+    """
+
+    id: str
+    version: str
+    source: str
+    camera: str
+    bundles: Mapping[str, UsedBundle] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)

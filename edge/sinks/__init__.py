@@ -1,4 +1,4 @@
-"""Where results go: `open_sink(uri, labels, fps)`.
+"""Where results go: `open_sink(uri, output)`.
 
 | URI | what |
 |---|---|
@@ -11,7 +11,7 @@
 | `null:` | nothing |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 
 from edge.errors import ConfigError
 from edge.redact import hide_password
@@ -20,43 +20,41 @@ from edge.sinks.folder import FolderSink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
-from edge.sinks.sink import Sink
+from edge.sinks.sink import Output, Sink
 from edge.sinks.video import VideoSink
 from edge.sinks.window import WindowSink
 
-__all__ = ["Sink", "open_sink"]
+__all__ = ["Output", "Sink", "open_sink"]
 
 KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "folder:PATH", "crops:DIR", "window:", "null:")
 
 
-def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
+_SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
+    "jsonl": JsonlSink,
+    "video": VideoSink,
+    "png": PngSink,
+    "folder": FolderSink,
+    "crops": CropsSink,
+    "window": WindowSink,
+    "null": NullSink,
+}
+
+
+def open_sink(uri: str, output: Output) -> Sink:
     """Open an output; see the table above.
 
     Args:
         uri: "KIND:PATH".
-        labels: class index -> name, from the detector's bundle.
-        fps: frames a second of the source, or the nominal rate where it tells none; a video is written with it.
+        output: what is known of the run.
 
     Raises:
-        ConfigError: an unknown kind, a path that cannot be written, or no display.
+        ConfigError: an unknown kind, a place that cannot be one, another process that writes there, or no display.
+        OutputError: the system refuses: disk full, read-only, no right to write.
     """
     kind, colon, rest = uri.partition(":")
     uri = hide_password(uri)  # from here on it is for messages alone
     if "://" in rest or "\0" in rest:
         raise ConfigError(f"sink {uri}: want a path, got an address; results are written to files of this machine")
-    match kind if colon else "":
-        case "jsonl":
-            return JsonlSink(uri, rest, labels)
-        case "video":
-            return VideoSink(uri, rest, labels, fps)
-        case "png":
-            return PngSink(uri, rest, labels)
-        case "folder":
-            return FolderSink(uri, rest, labels)
-        case "crops":
-            return CropsSink(uri, rest, labels)
-        case "window":
-            return WindowSink(uri, labels)
-        case "null":
-            return NullSink()
-    raise ConfigError(f"sink '{uri}': want one of {', '.join(KINDS)}, got none of them; mend it")
+    if not colon or kind not in _SINKS:
+        raise ConfigError(f"sink '{uri}': want one of {', '.join(KINDS)}, got none of them; mend it")
+    return _SINKS[kind](uri, rest, output)

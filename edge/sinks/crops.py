@@ -9,7 +9,6 @@ All tracks seen in a frame are recorded together, so that the file also tells wh
 import logging
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs
@@ -21,7 +20,7 @@ import numpy as np
 from edge import boxes
 from edge.errors import ConfigError
 from edge.preprocess import cut_out
-from edge.sinks.sink import class_name, unwritable
+from edge.sinks.sink import Output, class_name, unwritable
 from edge.types import U8, FrameResult
 
 INDEX_FILE = "crops.jsonl"
@@ -68,14 +67,14 @@ class Crop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CropsSink:
     """Records crops until its share of the disk is used up, then goes on without; a loop never ends for that."""
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Make the folder of "crops:DIR?every_ms=200&max_mb=500".
 
         Raises:
             ConfigError: no path, a folder that holds a recording, an unknown option, or no right to write.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
+        self._uri, self._labels = uri, output.labels
         place, _, query = rest.partition("?")
         if not place:
             raise ConfigError(f"sink {uri}: want a path, got none; write crops:DIR")

@@ -1,28 +1,27 @@
 """Every annotated frame as a picture of its own, in a folder."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 
 from edge.sinks.draw import annotate
-from edge.sinks.sink import named_path, unwritable
+from edge.sinks.sink import Output, named_path, unwritable
 from edge.types import FrameResult
 
 
 class FolderSink:
     """Writes `<name of the picture>.png`, or `frame-000012.png` where the frame has no name of its own."""
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Make the folder of "folder:PATH"; one that is there is written into.
 
         Raises:
             ConfigError: it cannot be made.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
+        self._uri, self._labels = uri, output.labels
         self._folder = Path(rest).expanduser() if rest and Path(rest).expanduser().is_dir() else named_path(uri, rest)
         try:
             self._folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge.sinks.sink import class_name, named_path, unwritable
+from edge.sinks.sink import Output, class_name, named_path, unwritable
 from edge.types import F32, FrameResult
 
 _NS_TO_MS = 1e-6
@@ -76,14 +76,14 @@ class JsonlSink:
     `wants_stop` becomes True and later lines are dropped.
     """
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Open "jsonl:PATH"; a file that is there is replaced. "-" is standard output.
 
         Raises:
             ConfigError: the place cannot be written.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
+        self._uri, self._labels = uri, output.labels
         self._encoder, self._buffer = msgspec.json.Encoder(), bytearray()
         self._to_stdout = rest == "-"
         try:

@@ -1,7 +1,6 @@
 """The last annotated frame as one picture."""
 
 import os
-from collections.abc import Sequence
 from types import TracebackType
 
 import cv2
@@ -9,21 +8,21 @@ import cv2
 from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
-from edge.sinks.sink import unwritable, writable_path
+from edge.sinks.sink import Output, unwritable, writable_path
 from edge.types import FrameResult
 
 
 class PngSink:
     """Keeps the last result and draws it at `close`; costs nothing in the loop. No frame, no file."""
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Check that "png:PATH" can be written.
 
         Raises:
             ConfigError: the place cannot be written, or the name does not end in .png.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
+        self._uri, self._labels = uri, output.labels
         self._path = writable_path(uri, rest)
         if self._path.suffix.lower() != ".png":
             raise ConfigError(

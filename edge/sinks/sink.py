@@ -1,16 +1,43 @@
 """What every sink is, and the checks of an output path that they share."""
 
+import errno
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError, OutputError
 from edge.redact import hide_password
-from edge.types import FrameResult
+from edge.settings import given_path
+from edge.types import FrameResult, Run
 
 Opened = TypeVar("Opened", bound="Sink")
+
+MOST_NAME_BYTES = 220
+"""Of an output's name: file systems take 255, and a lock, a part's number and `.gz` are added to it."""
+_TYPOS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
+"""Errors of the system that another name would mend. All others tell of the disk, the device or the rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What every sink is opened with.
+
+    Attributes:
+        labels: class index -> name, from the bundle.
+        fps: frames a second of the source, or the nominal rate where it tells none; a video is written with it.
+        run: what is written, and by which models.
+        overwrite: True to empty what an older run wrote, False to keep it and write behind it or beside it.
+        draw: what is drawn on pictures besides boxes.
+    """
+
+    labels: Sequence[str]
+    fps: float
+    run: Run
+    overwrite: bool = False
+    draw: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
@@ -27,14 +54,14 @@ class Sink(Protocol):
         """Take one frame's result. Does not write to the arrays in it.
 
         Raises:
-            ConfigError: the place can take no more (disk full). What was written before stays readable.
+            OutputError: the place can take no more (disk full, gone). What was written before stays readable.
         """
 
     def close(self) -> None:
         """Finish the output so that other programs can read it. May be called twice.
 
         Raises:
-            ConfigError: the output could not be finished.
+            OutputError: the output could not be finished.
         """
 
     def __enter__(self: Opened) -> Opened:
@@ -50,12 +77,15 @@ def named_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH", which names a file, there or not, in a folder that is there.
 
     Raises:
-        ConfigError: no path, no such folder, or a folder of that name.
+        ConfigError: no path, no such folder, a folder of that name, or a name that is too long.
+        OutputError: the system does not let us look.
     """
     if not rest:
         kind = uri.partition(":")[0]
         raise ConfigError(f"sink {uri}: want a path, got none; write {kind}:PATH")
-    path = Path(rest).expanduser()
+    path = given_path(rest, f"sink {uri}")
+    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+        raise ConfigError(f"sink {uri}: want a name of at most {MOST_NAME_BYTES} bytes, got a longer one; shorten it")
     try:
         if path.is_dir():
             raise ConfigError(f"sink {uri}: want a file, got a folder; add a file name")
@@ -86,9 +116,15 @@ def writable_path(uri: str, rest: str) -> Path:
     return path
 
 
-def unwritable(uri: str, error: OSError) -> ConfigError:
-    """Make the sentence for a place that refuses to be written."""
-    return ConfigError(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
+def unwritable(uri: str, error: OSError) -> EdgeError:
+    """Make the error for a place that refuses to be written.
+
+    Returns:
+        A `ConfigError` where the name is wrong, an `OutputError` where the system refuses: disk full, read-only, gone,
+        no right to write.
+    """
+    kind = ConfigError if error.errno in _TYPOS else OutputError
+    return kind(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
 
 
 def class_name(labels: Sequence[str], index: int) -> str:

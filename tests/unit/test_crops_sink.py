@@ -12,6 +12,7 @@ from edge.errors import ConfigError
 from edge.sinks import open_sink
 from edge.types import Detections, Frame, FrameResult, Tracks
 from models.siamese.crops import read_index
+from tests.output import an_output
 
 BOXES = np.array([[10, 30, 50, 100], [40, 30, 80, 100], [-5, 0, 20, 60]], np.float32)
 
@@ -29,7 +30,7 @@ def result(index: int, coasting: bool = False) -> FrameResult:
 
 
 def record(folder: Path, frames: int, options: str = "") -> None:
-    with open_sink(f"crops:{folder}{options}", ("person",), 10.0) as sink:
+    with open_sink(f"crops:{folder}{options}", an_output()) as sink:
         for index in range(frames):
             sink.write(result(index, coasting=index > 0))
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import edge.sinks.video
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
 from edge.sinks import open_sink
 from edge.sinks.draw import GREY, annotate, color_of
 from edge.types import Detections, Frame, FrameResult, Tracks
+from tests.output import an_output
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("person", "horse")
@@ -44,7 +45,7 @@ def result(
 
 
 def opened(uri: str, fps: float = 10.0):
-    return open_sink(uri, LABELS, fps)
+    return open_sink(uri, an_output(LABELS, fps))
 
 
 def test_jsonl_schema(tmp_path):
@@ -138,7 +139,7 @@ sys.exit(0 if sink.wants_stop else 9)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 def test_jsonl_on_a_full_disk():
     sink = opened("jsonl:/dev/full")
-    with pytest.raises(ConfigError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         sink.write(result())
     sink.close()
 
