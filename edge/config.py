@@ -1,12 +1,12 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
 from edge.redact import hide_password
-from edge.settings import Count, Share, convert, read_toml
+from edge.settings import Count, Share, convert, given_path, read_toml
 
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 """Up to three hours."""
@@ -77,19 +77,28 @@ class Config(_Section, frozen=True):
     track: Track = msgspec.field(default_factory=Track)
 
 
-def read_config(path: Path) -> dict[str, object]:
+def read_config(text: str) -> dict[str, object]:
     """Read a configuration file's keys and values, unchecked.
+
+    Args:
+        text: the path as it was typed.
 
     Raises:
         ConfigError: no such file, or not TOML.
     """
-    return read_toml(path, f"config {hide_password(str(path))}")
+    what = f"config {hide_password(text)}"
+    return read_toml(given_path(text, what), what)
 
 
-def make_config(values: dict[str, object]) -> Config:
+def make_config(values: Mapping[str, object], what: str = "config", flags: Mapping[str, str] | None = None) -> Config:
     """Check keys and values and make a configuration of them; missing keys take their defaults.
+
+    Args:
+        values: from the file and the flags.
+        what: begins the sentence of an error.
+        flags: key -> the flag that gave its value.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
-    return convert(values, Config, "config")
+    return convert(values, Config, what, flags)

@@ -13,10 +13,10 @@
 
 from collections.abc import Callable, Mapping
 
-from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.sinks.crops import CropsSink
 from edge.sinks.folder import FolderSink
+from edge.sinks.given import split_sink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
@@ -24,10 +24,7 @@ from edge.sinks.sink import Output, Sink
 from edge.sinks.video import VideoSink
 from edge.sinks.window import WindowSink
 
-__all__ = ["Output", "Sink", "open_sink"]
-
-KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "folder:PATH", "crops:DIR", "window:", "null:")
-
+__all__ = ["Output", "Sink", "check_sink", "open_sink"]
 
 _SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
     "jsonl": JsonlSink,
@@ -38,6 +35,18 @@ _SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
     "window": WindowSink,
     "null": NullSink,
 }
+
+
+def check_sink(uri: str) -> tuple[str, str]:
+    """Look at an output before anything is opened for it; nothing is made or changed.
+
+    Returns:
+        Its kind, and what stands behind the colon.
+
+    Raises:
+        ConfigError: an unknown kind, no place, or one that cannot be.
+    """
+    return split_sink(uri, _SINKS)
 
 
 def open_sink(uri: str, output: Output) -> Sink:
@@ -51,10 +60,5 @@ def open_sink(uri: str, output: Output) -> Sink:
         ConfigError: an unknown kind, a place that cannot be one, another process that writes there, or no display.
         OutputError: the system refuses: disk full, read-only, no right to write.
     """
-    kind, colon, rest = uri.partition(":")
-    uri = hide_password(uri)  # from here on it is for messages alone
-    if "://" in rest or "\0" in rest:
-        raise ConfigError(f"sink {uri}: want a path, got an address; results are written to files of this machine")
-    if not colon or kind not in _SINKS:
-        raise ConfigError(f"sink '{uri}': want one of {', '.join(KINDS)}, got none of them; mend it")
-    return _SINKS[kind](uri, rest, output)
+    kind, rest = check_sink(uri)
+    return _SINKS[kind](hide_password(uri), rest, output)
