@@ -1,6 +1,7 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -77,17 +78,17 @@ class Config(_Section, frozen=True):
     track: Track = msgspec.field(default_factory=Track)
 
 
-def read_config(text: str) -> dict[str, object]:
+def read_config(path: str | Path) -> dict[str, object]:
     """Read a configuration file's keys and values, unchecked.
 
     Args:
-        text: the path as it was typed.
+        path: as it was typed.
 
     Raises:
         ConfigError: no such file, or not TOML.
     """
-    what = f"config {hide_password(text)}"
-    return read_toml(given_path(text, what), what)
+    what = f"config {hide_password(str(path))}"
+    return read_toml(given_path(str(path), what), what)
 
 
 def make_config(values: Mapping[str, object], what: str = "config", flags: Mapping[str, str] | None = None) -> Config:

@@ -79,7 +79,7 @@ def _unknown(uri: str, kinds: Collection[str]) -> str:
     if not uri:
         return f"sink: want one of {forms}, got an empty text; write one of them"
     if "://" in uri:
-        return f"sink '{shown}': {kind[:40]}:// is not supported; results are written to files of this machine: {forms}"
+        return f"sink '{shown}': want one of {forms}, got {kind[:40]}://, which is not supported; name a file or folder"
     meant = None
     if colon:
         near = nearest(kind, kinds)

@@ -94,10 +94,11 @@ def _check_text(uri: str) -> None:
 
 def _unsupported(uri: str) -> ConfigError:
     """Make the sentence for an address of a kind that is not known here."""
-    scheme = f"{uri.partition('://')[0].lower()}://"
-    meant = nearest(scheme, STREAM_SCHEMES)
-    if scheme == "file://":
+    scheme = uri.partition("://")[0].lower()
+    meant = nearest(scheme, [known.partition("://")[0] for known in STREAM_SCHEMES])
+    if scheme == "file":
         todo = "write the path without it"
     else:
-        todo = f"did you mean '{meant}'?" if meant else _WANTS
-    return ConfigError(f"source '{hide_password(uri)}': {scheme[:40]} is not supported; {todo}")
+        todo = f"did you mean '{meant}://'?" if meant else "give one of these"
+    got = f"{scheme[:40]}://, which is not supported"
+    return ConfigError(f"source '{hide_password(uri)}': {_WANTS}, got {got}; {todo}")

@@ -196,7 +196,8 @@ def _nearest_file(path: Path) -> str:
             names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT) if entry.name[0] != "."]
     except OSError:
         names = []
-    meant = nearest(path.name, names)
+    by_stem = {Path(name).stem: name for name in names}
+    meant = by_stem.get(nearest(path.stem, by_stem) or "")
     return f"did you mean '{printable(hide_password(meant))}'?" if meant else "check the path"
 
 
