@@ -98,6 +98,10 @@ def convert(values: Mapping[str, Any], kind: type[_T], what: str, flags: Mapping
         top = key.partition(".")[0].partition("[")[0]
         place = f"{what}: {key}" if key else what
         raise ConfigError(f"{(flags or {}).get(top, place)}: {words}") from error
+    except UnicodeEncodeError as error:  # bytes that are no UTF-8, typed where a number belongs
+        wrong = next((key for key, value in values.items() if isinstance(value, str) and not value.isascii()), "")
+        place = (flags or {}).get(wrong, f"{what}: {wrong}" if wrong else what)
+        raise ConfigError(f"{place}: want text in UTF-8, got other bytes; correct it") from error
     except RecursionError as error:
         raise ConfigError(f"{what}: want a few levels of tables, got a very deep nesting; check the file") from error
 

@@ -109,6 +109,15 @@ def test_the_range_includes_its_ends() -> None:
     convert({"inner": {"low": 0, "high": 1e12}}, Outer, "x")
 
 
+def test_bytes_of_no_text_are_refused_where_a_number_belongs() -> None:
+    assert (
+        refusal({"text": "x", "count": "\udcff"})
+        == "recipe a.toml: count: want text in UTF-8, got other bytes; correct it"
+    )
+    flags = {"count": "--count"}
+    assert refusal({"count": "\udcff"}, flags=flags) == "--count: want text in UTF-8, got other bytes; correct it"
+
+
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(ConfigError, match="x: want the key 'name', got a table without it; add it"):
         convert({}, Needy, "x")
