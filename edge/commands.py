@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from tqdm import tqdm
 
 from edge import __version__
 from edge.asking import ASKING, add_asking, ask
 from edge.backends import how_to_install, runtime_installed
+from edge.bar import bar
 from edge.bundle import find_bundles, install_bundle, peek_bundle, read_manifest, unreadable_bundles
 from edge.bundle_profile import check_writable, profile_bundle, profile_path, table, thread_counts, write_profile
 from edge.doctor import TAKEN_BY, doctor
@@ -76,11 +76,11 @@ def _profile(flags: argparse.Namespace) -> int:
     read_manifest(bundle)
     check_writable(path)
     counts = [flags.threads] if flags.threads else thread_counts(machine.cores)
-    with tqdm(total=len(counts) * flags.runs, unit=" runs", leave=False, delay=2, disable=None) as bar:
+    with bar(total=len(counts) * flags.runs, unit=" runs", delay=2) as drawn:
 
         def progress(threads: int, done: int, wanted: int) -> None:
-            bar.set_description(f"{threads} threads", refresh=False)
-            bar.update(counts.index(threads) * wanted + done - bar.n)
+            drawn.set_description(f"{threads} threads", refresh=False)
+            drawn.update(counts.index(threads) * wanted + done - drawn.n)
 
         profile, whole = profile_bundle(bundle, counts, flags.runs, flags.seconds, progress)
     print(table(profile))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from edge import __version__
 from edge.asking import ASKING
 from edge.backends import BACKENDS, how_to_install, runtime_installed
+from edge.bar import bar
 from edge.bundle import Bundle, Task, find_bundles, unreadable_bundles
 from edge.errors import BundleError
 from edge.folders import BUILD_FOLDER, bundle_for, data_folder
@@ -50,7 +51,7 @@ def doctor() -> int:
     for finding in [*_packages(), *_runtimes()]:
         _print(finding)
     works: set[Task] = set()
-    for task in tqdm(TAKEN_BY, unit=" bundles", leave=False, delay=2, disable=None):
+    for task in bar(TAKEN_BY, unit=" bundles", delay=2):
         finding = _try_default(task)
         if finding.mark == "ok":
             works.add(task)

@@ -13,6 +13,7 @@ import os
 import threading
 from pathlib import Path
 
+from edge.bar import waiting
 from edge.errors import ConfigError, SourceError
 from edge.redact import hide_password, printable
 from edge.settings import given_path, nearest
@@ -44,13 +45,9 @@ def open_source(uri: str, *, pace: bool = False) -> Source:
         ConfigError: not a URI that is known here.
     """
     _check_text(uri)
-    if uri.split("?")[0].isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/")):
-        return LiveSource(Camera(uri))
-    if uri.startswith("picamera:"):
-        return LiveSource(PiCamera(uri))
-    if uri.lower().startswith(STREAM_SCHEMES):
-        stop = threading.Event()
-        return LiveSource(Stream(uri, stop), stop=stop)
+    if is_camera(uri):
+        with waiting(f"opening {printable(hide_password(uri))}"):
+            return _open_camera(uri)
     if "://" in uri:
         raise _unsupported(uri)
     path = given_path(uri, f"source {hide_password(uri)}")
@@ -65,10 +62,19 @@ def open_source(uri: str, *, pace: bool = False) -> Source:
     return LiveSource(source, pace=True, size=source.size) if pace else source
 
 
+def _open_camera(uri: str) -> Source:
+    if uri.startswith("picamera:"):
+        return LiveSource(PiCamera(uri))
+    if uri.lower().startswith(STREAM_SCHEMES):
+        stop = threading.Event()
+        return LiveSource(Stream(uri, stop), stop=stop)
+    return LiveSource(Camera(uri))
+
+
 def is_camera(uri: str) -> bool:
     """Tell whether a URI names a camera or stream, rather than a file or a folder."""
     number = uri.split("?")[0].isdecimal()
-    return number or uri.startswith(("/dev/", "picamera:")) or uri.lower().startswith(STREAM_SCHEMES)
+    return number or uri.startswith(("/dev/video", "/dev/v4l/", "picamera:")) or uri.lower().startswith(STREAM_SCHEMES)
 
 
 def looks_like_source(text: str) -> bool:
