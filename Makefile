@@ -23,7 +23,7 @@ demo: $(INSTALLED)  ## from nothing: install, fetch, convert, and run the loop o
 	@$(MAKE) --no-print-directory convert RECIPES="mobilenetv2-97 $(DETECTOR)"
 	@mkdir -p build/demo
 	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
-	$(BIN)/edge-run --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
+	$(BIN)/edge-run --overwrite --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
 	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
 	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
@@ -58,7 +58,7 @@ test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest
 
 # KILLS= of each part (60), ARGS= for other flags: --seed N, --parts install training conversion.
-kill: $(INSTALLED)  ## kill -9 installs, trainings and conversions at random moments: is anything lost, is anything left?
+kill: $(INSTALLED)  ## kill -9 installs, runs, trainings and conversions at random moments: is anything lost, is anything left?
 	$(BIN)/python -m tests.kill --kills $(or $(KILLS),60) $(ARGS)
 
 check: $(INSTALLED)  ## lint, strict types, import law

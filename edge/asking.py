@@ -15,8 +15,8 @@ from edge.flags import check_camera, positive
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
-from edge.recording import NOMINAL_FPS, new_run
-from edge.sinks import Output, Sink, check_sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output, Sink, check_sink
 from edge.sinks.progress import ProgressSink
 from edge.sinks.sink import class_name
 from edge.sinks.text import TextSink
@@ -97,19 +97,21 @@ def ask(flags: argparse.Namespace) -> int:
         settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
         told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
         output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
-        sinks = _open_sinks(flags, source, output, open_things)
+        outputs = enter(open_outputs(_uris(flags), output))
+        sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]
         if source.live and not flags.quiet:
             say_running(source, [model], threads, _uris(flags) or ["standard output"])
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)
-    return 128 + stop.signal if stop.signal else 0
+    return exit_code(stop.signal, outputs)
 
 
-def _open_sinks(
+def _for_people(
     flags: argparse.Namespace, source: Source, output: Output, open_things: contextlib.ExitStack
 ) -> list[Sink]:
-    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, output)) for uri in _uris(flags)]
+    """Return what is shown besides the outputs: words, and a bar."""
+    sinks: list[Sink] = []
     if not flags.quiet and "jsonl:-" not in flags.sink:
         sinks.append(TextSink(output.labels, source.live))
     total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import msgspec
@@ -23,10 +22,11 @@ from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
-from edge.recording import NOMINAL_FPS, new_run
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
 from edge.redact import hide_password
-from edge.settings import given_path, number
-from edge.sinks import Output, Sink, check_sink, open_sink
+from edge.settings import number
+from edge.sinks import Output, Sink, check_sink
+from edge.sinks.profile import profile_path
 from edge.sinks.progress import ProgressSink
 from edge.sources import Source, looks_like_source, open_source
 from edge.sources.source import quiet_opencv
@@ -121,9 +121,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     sinks = [*config.sinks, *(["window:"] if flags.show else [])]
     for uri in sinks:
         check_sink(uri)
-    profile = None if flags.profile is None else given_path(flags.profile, "--profile")
-    if profile is not None:
-        _check_writable(profile)
+    profile = None if flags.profile is None else profile_path(flags.profile)
     chosen = choose(config)
     cv2.setNumThreads(1)  # the cores belong to the models
     quiet_opencv()
@@ -146,16 +144,17 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         bundles = {stage: model.bundle for stage, model in models.items()}
         told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
         output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
-        outputs: list[Sink] = [enter(open_sink(uri, output)) for uri in sinks]
+        outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
+        told_of: list[Sink] = [outputs]
         if not flags.quiet:
             say_running(source, list(models.values()), threads, sinks, config.budget_ms)
             total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
-            outputs.append(enter(ProgressSink(total, source.live)))
+            told_of.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
         stop = enter(stop_on_signal(source))
-        open_things.callback(_print_profile, profiler, source, profile)
-        run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
-    return 128 + stop.signal if stop.signal else 0
+        open_things.callback(_print_profile, profiler, source)
+        run(source, detect, embed, match, told_of, budget, profiler, stop.event, config.frames)
+    return exit_code(stop.signal, outputs)
 
 
 def _merge(flags: argparse.Namespace) -> Config:
@@ -192,21 +191,7 @@ def _read_file(text: str) -> dict[str, object]:
     return read_config(text)
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before a long run whether its profile can be written at the end."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; check the path") from error
-
-
-def _print_profile(profiler: Profiler, source: Source, path: Path | None) -> None:
-    """Print the table and write the file, whatever ended the run."""
+def _print_profile(profiler: Profiler, source: Source) -> None:
+    """Print the table, whatever ended the run."""
     if profiler.frames:
         print(profiler.table(source.dropped), file=sys.stderr)
-    if path is not None:
-        text = msgspec.json.format(msgspec.json.encode(profiler.summary(source.dropped)), indent=2)
-        try:
-            path.write_bytes(text + b"\n")
-        except OSError as error:
-            raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error

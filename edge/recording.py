@@ -1,15 +1,22 @@
 """What a run tells of itself, and the outputs that are told."""
 
 import secrets
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
 from edge import __version__
 from edge.bundle import Bundle
+from edge.errors import OutputError
 from edge.redact import hide_password
+from edge.settings import given_path
+from edge.sinks import Output, Sink, open_sink
+from edge.sinks.guarded import Outputs
+from edge.sinks.profile import ProfileSink
 from edge.types import Run, UsedBundle
+from edge.wallclock import WallClock
 
 NOMINAL_FPS = 10.0
 """Frames a second of a source that tells none."""
@@ -44,8 +51,59 @@ def camera_name(source: str) -> str:
             return urlsplit(source).hostname or "stream"
         except ValueError:
             return "stream"
-    device = hide_password(source).partition("?")[0]
+    device = hide_password(source).partition("?")[0].removesuffix(":")
     return PurePath(device).name or device
+
+
+def open_outputs(
+    uris: Sequence[str], output: Output, profile: Path | None = None, summary: Callable[[], dict[str, object]] = dict
+) -> Outputs:
+    """Open all that results are written to. Each fails alone from here on.
+
+    Args:
+        uris: of the sinks.
+        output: what is known of the run.
+        profile: file of the profile; None = none.
+        summary: returns the figures of the profile.
+
+    Raises:
+        ConfigError: a wrong URI, or a place that another process writes to.
+        OutputError: the system refuses every one of them.
+    """
+    openers: list[tuple[str, Path | None, Callable[[bool], Sink]]] = [
+        (hide_password(uri), _path_of(uri), _opener(uri, output)) for uri in uris
+    ]
+    if profile is not None:
+        openers.append((f"profile:{profile}", profile, lambda _: ProfileSink(profile, summary)))
+    return Outputs(openers, WallClock())
+
+
+def exit_code(signal_number: int, outputs: Outputs) -> int:
+    """Return what a run ends with that no error ended.
+
+    Lost results come before a signal: a camera's run ends by a signal alone, and whoever watches must hear of them.
+
+    Args:
+        signal_number: of the signal that asked for the end; 0 = none.
+        outputs: closed.
+    """
+    if outputs.failed:
+        return OutputError.exit_code
+    return 128 + signal_number if signal_number else 0
+
+
+def _opener(uri: str, output: Output) -> Callable[[bool], Sink]:
+    def opener(again: bool) -> Sink:
+        return open_sink(uri, replace(output, overwrite=output.overwrite and not again))
+
+    return opener
+
+
+def _path_of(uri: str) -> Path | None:
+    """Return what a sink writes to; None for one that writes to no file."""
+    kind, _, rest = uri.partition(":")
+    place = rest.partition("?")[0]
+    return given_path(place, f"sink {hide_password(uri)}") if place and kind != "null" and rest != "-" else None
 
 
 def _hidden(values: Any) -> Any:

@@ -7,6 +7,7 @@ Embeddings travel as a bare float32 array (N, D).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Frame:
             Motion and coasting are measured with it, so a file gives the same result at any speed.
         decode_ns: time the source spent to turn bytes into `image`.
         name: of the picture's file; "" where it comes from no file of its own.
+        lost_ns: how long the source was lost just before this picture; 0 = it was not.
     """
 
     index: int
@@ -52,6 +54,7 @@ class Frame:
     t_source_ns: int = 0
     decode_ns: int = 0
     name: str = ""
+    lost_ns: int = 0
 
     def __post_init__(self) -> None:
         _check("Frame.image", self.image, np.uint8, (None, None, 3))
@@ -143,6 +146,7 @@ class FrameResult:
         age_ns: from capture to this result.
         scores: float32 (C,), of a classifier or a localizer: how sure it is of each class that the picture shows it.
             A localizer's box is the one row of `detections`. None in the loop of detect, embed and match.
+        wall_s: wall-clock time of the capture, seconds since 1970 in UTC; None until the clock was set.
     """
 
     frame: Frame
@@ -152,6 +156,29 @@ class FrameResult:
     shed: tuple[str, ...] = ()
     age_ns: int = 0
     scores: F32 | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something a reader of results must know before it trusts that they are complete.
+
+    Attributes:
+        reason: "sink": an output lost results; "clock": the wall clock stepped; "source": the source was lost and is
+            back.
+        first: number of the first frame that was lost, or of the first one after the step or the loss of the source.
+        last: number of the last frame that was lost; `first` again for the other reasons.
+        results: how many were lost by the output; 0 for the other reasons.
+        ms: size of the step (negative = back), or how long the source was lost; 0 for an output.
+        sink: URI of the output; "" for the other reasons.
+    """
+
+    reason: Literal["sink", "clock", "source"]
+    first: int
+    last: int
+    results: int = 0
+    ms: float = 0.0
+    sink: str = ""
 
 
 @dataclass(frozen=True, slots=True)

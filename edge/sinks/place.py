@@ -1,5 +1,6 @@
 """Places that results go to: held by one process at a time, and never written over by a later run."""
 
+import errno
 import fcntl
 import os
 import re
@@ -10,6 +11,12 @@ from types import TracebackType
 from edge.errors import ConfigError
 from edge.sinks.sink import unwritable
 from edge.whole import NO_LOCKS
+
+RUN = "run-"
+"""Begins the name of the folder of one run."""
+_PROBE_BYTES = 4096
+"""One block of most file systems."""
+_RUN_NAME = re.compile(rf"{RUN}[0-9]{{4,9}}")
 
 
 class Claim:
@@ -29,7 +36,8 @@ class Claim:
         if self._lock < 0:
             return
         with suppress(OSError):
-            self._path.unlink()
+            if os.path.samestat(os.fstat(self._lock), self._path.lstat()):  # the folder may have been moved away
+                self._path.unlink()
         with suppress(OSError):
             os.close(self._lock)
         self._lock = -1
@@ -79,7 +87,7 @@ def claim(path: Path, uri: str) -> Claim:
             if not held:
                 os.close(lock)
         with suppress(OSError):
-            if os.path.samestat(os.fstat(lock), os.lstat(lock_path)):
+            if os.path.samestat(os.fstat(lock), lock_path.lstat()):
                 return Claim(lock, lock_path)
         os.close(lock)  # who held it before removed it just now
 
@@ -99,3 +107,57 @@ def next_part(path: Path) -> Path:
     numbers = [1] if os.path.lexists(path) else []
     numbers += [int(match[1]) for entry in path.parent.iterdir() if (match := part.fullmatch(entry.name))]
     return path.with_name(f"{path.stem}-{max(numbers) + 1}{path.suffix}") if numbers else path
+
+
+def next_run(folder: Path) -> Path:
+    """Return the sub-folder for a new run in a folder that keeps what older ones wrote: `run-0001`, `run-0002`, ...
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    runs = runs_in(folder)
+    last = int(runs[-1].name.removeprefix(RUN)) if runs else 0
+    return folder / f"{RUN}{last + 1:04}"
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the sub-folders that `next_run` named, the oldest run first.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    named = [entry for entry in folder.iterdir() if _RUN_NAME.fullmatch(entry.name) and entry.is_dir()]
+    return sorted(named, key=lambda entry: int(entry.name.removeprefix(RUN)))
+
+
+def mount_of(path: Path) -> Path:
+    """Return the folder at which the disk that holds a path is mounted."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.parent == folder or os.path.ismount(folder))
+
+
+def check_mount(mount: Path) -> None:
+    """See that a disk is still where it was: what is written under its name would go to another disk.
+
+    Args:
+        mount: as `mount_of` returned it.
+
+    Raises:
+        FileNotFoundError: nothing is mounted there.
+    """
+    if not os.path.ismount(mount):
+        raise FileNotFoundError(errno.ENOENT, f"no disk at {mount}; connect it again")
+
+
+def prove(folder: Path) -> None:
+    """Write and remove a small file: making a folder or an empty file succeeds on a full disk.
+
+    Raises:
+        OSError: the disk is full or read-only, or there is no right to write.
+    """
+    probe = folder / ".probe.part"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from edge.errors import ConfigError, EdgeError, OutputError
 from edge.redact import hide_password
 from edge.settings import given_path
-from edge.types import FrameResult, Run
+from edge.types import FrameResult, Gap, Run
 
 Opened = TypeVar("Opened", bound="Sink")
 
@@ -41,14 +41,14 @@ class Output:
 
 
 class Sink(Protocol):
-    """Somewhere that results go. Made by `open_sink`.
+    """Somewhere that results go. Made by `open_sink`."""
 
-    Attributes:
-        wants_stop: True once nobody looks any more: the window was closed, or the reader of standard output has gone.
-            The loop then ends as it does at the end of a video. A sink that wants to stop may still be written to.
-    """
+    @property
+    def wants_stop(self) -> bool:
+        """True once nobody looks any more: the window was closed, or the reader of standard output has gone.
 
-    wants_stop: bool
+        The loop then ends as it does at the end of a video. A sink that wants to stop may still be written to.
+        """
 
     def write(self, result: FrameResult) -> None:
         """Take one frame's result. Does not write to the arrays in it.
@@ -71,6 +71,19 @@ class Sink(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the sink."""
+
+
+@runtime_checkable
+class TakesGaps(Protocol):
+    """A sink that also tells its readers of what is missing."""
+
+    def note(self, gap: Gap, wall_s: float | None) -> None:
+        """Remember a gap; it is told before the next result.
+
+        Args:
+            gap: what was lost.
+            wall_s: when it was noticed, seconds since 1970; None if the clock was not set.
+        """
 
 
 def named_path(uri: str, rest: str) -> Path:
@@ -97,17 +110,50 @@ def named_path(uri: str, rest: str) -> Path:
     return path
 
 
+def named_folder(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:DIR", which names a folder, there or not, in a folder that is there.
+
+    Raises:
+        ConfigError: no path, no such folder to make it in, a file of that name, or a name that is too long.
+        OutputError: the system does not let us look.
+    """
+    if not rest:
+        kind = uri.partition(":")[0]
+        raise ConfigError(f"sink {uri}: want a path, got none; write {kind}:DIR")
+    path = given_path(rest, f"sink {uri}")
+    try:
+        if path.is_dir():
+            return path
+        if path.exists():
+            raise ConfigError(f"sink {uri}: want a folder, got a file; name another")
+    except OSError as error:
+        raise unwritable(uri, error) from error
+    return named_path(uri, rest)
+
+
+def named_file(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:PATH" as `named_path` does, if a file can be there.
+
+    Raises:
+        ConfigError: as `named_path`, or a fifo, socket or device.
+        OutputError: the system does not let us look.
+    """
+    path = named_path(uri, rest)
+    if path.exists() and not path.is_file():  # a fifo would be waited for
+        raise ConfigError(f"sink {uri}: want a file, got a fifo, socket or device; name another")
+    return path
+
+
 def writable_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH" once it is sure that a file can be made there; nothing is left or changed.
 
     Raises:
-        ConfigError: as `named_path`, no regular file, or no right to write.
+        ConfigError: as `named_file`.
+        OutputError: no right to write, or a full or read-only disk.
     """
-    path = named_path(uri, rest)
+    path = named_file(uri, rest)
     try:
         there = path.exists()
-        if there and not path.is_file():  # a fifo would be waited for
-            raise ConfigError(f"sink {uri}: want a file, got a fifo, socket or device; name another")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))  # only trying tells, on every file system
         if not there:
             path.unlink()

@@ -168,5 +168,7 @@ class LiveSource:
         with self._news:
             if self._slot is not None and self._first is not None:
                 self.dropped += 1
+                if self._slot.lost_ns:  # nobody saw it, and it must be told
+                    frame = replace(frame, lost_ns=frame.lost_ns + self._slot.lost_ns)
             self._slot = frame
             self._news.notify()

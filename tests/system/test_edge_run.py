@@ -49,7 +49,9 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Read the lines of frames."""
+    every = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in every if line["kind"] == "frame"]
 
 
 def test_it_follows_two_squares_through_a_video_and_says_so_in_json(

@@ -93,6 +93,8 @@ def test_a_password_is_not_announced(command: Command, detector: Bundle, embedde
         (("--source", "FILM", "--sink", "out.jsonl"), 2, "jsonl:out.jsonl"),
         (("--source", "FILM", "--classes", "Blob"), 2, "did you mean 'blob'?"),
         (("--source", "FILM", "--profile", "/nowhere/x"), 2, "/nowhere"),
+        (("--source", "FILM", "--sink", "jsonl:/nowhere/x"), 2, "/nowhere"),
+        (("--source", "FILM", "--sink", "folder:/nowhere/x"), 2, "/nowhere"),
     ],
 )
 def test_a_typo_is_answered_before_the_model_is_opened(

@@ -49,9 +49,13 @@ def test_what_is_ours_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_error_passes_and_standard_error_is_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyError), quietly():
+    @quietly()
+    def fail() -> None:
         write("WARNING: before")
         raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        fail()
     write("after")
     assert capfd.readouterr().err == "WARNING: before\nafter\n"
 
