@@ -163,7 +163,7 @@ def test_help_fits_on_a_screen_and_shows_three_examples() -> None:
         (("VIDEO",), 2, ("did you mean '--source ",)),
         (("--camera", "VIDEO"), 2, ("--camera: want a camera", "--source")),
         (("--source", ""), 2, ("got an empty text",)),
-        (("--source", "VIDEO", "--profile", ""), 2, ("--profile: want a path, got an empty text",)),
+        (("--source", "VIDEO", "--profile", ""), 2, ("profile: want a path, got an empty text",)),
         (("--source", "~nobody-of-this-name/x"), 2, ("home folder of a user who is not known",)),
         (("--source", "VIDEO", "--sink", "jsonl:/nowhere/out.jsonl"), 2, ("/nowhere",)),
         (("--source", "VIDEO", "--sink", "smoke:signals"), 2, ("smoke:signals",)),
