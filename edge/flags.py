@@ -11,6 +11,10 @@ from edge.settings import did_you_mean, nearest, number
 from edge.sources import is_camera
 
 
+class _WholeError(argparse.ArgumentError):
+    """Its message says what to do."""
+
+
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `ConfigError` in place of printing its usage and leaving."""
 
@@ -26,7 +30,8 @@ class Parser(argparse.ArgumentParser):
         try:
             known, unknown = super().parse_known_args(args, namespace)
         except argparse.ArgumentError as error:
-            self.error(f"{_flag(error.argument_name)}{error.message}")
+            ours = isinstance(error, _WholeError) or isinstance(error.__context__, argparse.ArgumentTypeError)
+            self._fail(f"{_flag(error.argument_name)}{error.message}", "" if ours else self._see())
         if unknown:
             self._refuse(unknown[0])
         return known, unknown
@@ -37,27 +42,30 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
+        self._fail(message, self._see())
+
+    def _fail(self, message: str, todo: str) -> NoReturn:
         for word in sys.argv[1:]:
             message = message.replace(word, hide_password(word)) if word else message
-        end = "" if ";" in message else f"; '{self.prog} --help' lists what there is"
-        raise ConfigError(f"{message}{end}")
+        raise ConfigError(f"{message}; {todo}" if todo else message)
+
+    def _see(self) -> str:
+        return f"'{self.prog} --help' lists what there is"
 
     def _refuse(self, word: str) -> NoReturn:
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
         if not word.startswith("-") or word == "-":
-            self.error(f"want no further words, got '{hide_password(word)}'; '{self.prog} --help' lists what there is")
+            self._fail(f"want no further words, got '{hide_password(word)}'", self._see())
         name = word.partition("=")[0]
         meant = nearest(name, flags)
-        todo = f"did you mean '{meant}'?" if meant else f"'{self.prog} --help' lists what there is"
-        self.error(f"{name}: want a flag of '{self.prog}', got another; {todo}")
+        todo = f"did you mean '{meant}'?" if meant else self._see()
+        self._fail(f"{name}: want a flag of '{self.prog}', got another", todo)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse a word that is none of an action's choices; argparse calls this for every value."""
         if action.choices is not None and value not in action.choices:
             words = list(map(str, action.choices))
-            raise argparse.ArgumentError(
-                action, f"want one of these words, got '{value}'; {did_you_mean(value, words)}"
-            )
+            raise _WholeError(action, f"want one of these words, got '{value}'; {did_you_mean(value, words)}")
 
 
 def positive(text: str) -> int:

@@ -20,6 +20,8 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", 
 NOMINAL_FPS = 10.0
 """Pictures carry no time; motion is measured as if one were taken every 100 ms."""
 
+_DAMAGE = re.compile("Corrupt JPEG|Premature end")
+"""How libjpeg tells of a picture that it decodes all the same."""
 _log = logging.getLogger(__name__)
 
 
@@ -131,7 +133,7 @@ def read_picture(path: Path) -> U8:
     if bgr is None:
         got = "an empty file" if not data else "something that cannot be decoded" if whole else "the first part of one"
         raise SourceError(f"{name}: want a whole picture, got {got}; replace or remove it")
-    damage = next((line for line in said if "orrupt" in line or "remature" in line), None)
+    damage = next(filter(_DAMAGE.match, said), None)
     if damage is not None:
         _log.warning("%s: damaged, and used as far as it could be decoded: '%s'", name, printable(damage))
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

