@@ -92,7 +92,7 @@ def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: st
         latency, described = None, ""
     layers: tuple[LayerError, ...] = ()
     if made.complaint and variant.calibrated:
-        layers = _layers(folder, study, traced, variant, model, settings)
+        layers = _layers(folder, study, traced, variant, settings)
     made = Attempt(
         settings=words, seconds=time.monotonic() - begun, complaint=made.complaint, size=len(model),
         parity=made.parity, metrics=made.metrics, layers=layers,
@@ -215,7 +215,7 @@ def _latency(backend: Backend, tensors: Sequence[Tensor]) -> float:
 
 
 def _layers(
-    folder: Path, study: Study, traced: Traced, variant: Variant, model: bytes, settings: Settings | None
+    folder: Path, study: Study, traced: Traced, variant: Variant, settings: Settings | None
 ) -> tuple[LayerError, ...]:
     """Find the layers that quantisation hurts most; none where the tools cannot tell."""
     tell(0, 1, "looking for the worst layers")
@@ -223,6 +223,6 @@ def _layers(
     try:
         if variant.runtime == "tflite":
             return tflite_layer_errors(traced, samples, settings or Settings())
-        return onnx_layer_errors((folder / _FLOAT_ONNX).read_bytes(), model, traced.inputs, samples)
+        return onnx_layer_errors((folder / _FLOAT_ONNX).read_bytes(), traced.inputs, samples)
     except ConversionError:
         return ()

@@ -18,17 +18,23 @@ def check_hdf5(stream: IO[bytes], stored: int) -> None:
 
     Raises:
         LimitError: it refers to another file, has arrays that the file cannot hold, or too many objects.
-        OSError, ValueError, RuntimeError, KeyError, TypeError: no whole HDF5 file; h5py raises any of these.
+        OSError, ValueError: no whole HDF5 file.
     """
     import h5py
 
-    with h5py.File(stream, "r") as file:
-        unfolded = 0
-        for item in _datasets(file):
-            if item.is_virtual or item.external:
-                raise LimitError(f"want arrays that lie in the file, got '{item.name}' in another one")
-            unfolded += item.nbytes
-        check_unfolding(stored, unfolded, "its arrays")
+    try:
+        with h5py.File(stream, "r") as file:
+            unfolded = sum(_size(item) for item in _datasets(file))
+    except (RuntimeError, KeyError, TypeError) as damage:  # h5py has no class of its own for it
+        raise ValueError(str(damage)) from damage
+    check_unfolding(stored, unfolded, "its arrays")
+
+
+def _size(item: Any) -> int:
+    """Return the bytes that an array unfolds to."""
+    if item.is_virtual or item.external:
+        raise LimitError(f"want arrays that lie in the file, got '{item.name}' in another one")
+    return int(item.nbytes)
 
 
 def _datasets(file: Any) -> Iterator[Any]:

@@ -106,13 +106,12 @@ def tflite_layer_errors(
 
 
 def onnx_layer_errors(
-    model: bytes, quantized: bytes, inputs: Sequence[TensorSpec], samples: Sequence[Sequence[Tensor]]
+    model: bytes, inputs: Sequence[TensorSpec], samples: Sequence[Sequence[Tensor]]
 ) -> tuple[LayerError, ...]:
     """Measure what each layer costs in ONNX int8.
 
     Args:
         model: the float32 file.
-        quantized: unused: each layer is quantised anew, with signed activations.
         inputs: of the model.
         samples: one array for each of `inputs`.
 
@@ -125,7 +124,6 @@ def onnx_layer_errors(
     from converters.fit_onnx import fit_convolutions
     from converters.quantize_onnx import failures, prepare, with_pairs
 
-    del quantized
     few, names = samples[:_SAMPLES], [spec.name for spec in inputs]
     try:
         prepared = prepare(model)

@@ -146,7 +146,7 @@ def read_arrays_as_examples(path: Path, specs: Sequence[TensorSpec], recipe: Rec
             f"data {path}: want an array for each input, {', '.join(spec.name for spec in specs)}, got "
             f"{', '.join(sorted(arrays)) or 'none'}; save {', '.join(missing)} too"
         )
-    counts = {len(arrays[key]) for key in keys}
+    counts = {_length(arrays[key]) for key in keys}
     if len(counts) != 1:
         raise ConfigError(f"data {path}: want as many examples of each input, got {sorted(counts)}; save it so")
     count = counts.pop()
@@ -218,11 +218,22 @@ def _check_array(path: Path, key: str, values: NDArray[Any], spec: TensorSpec, c
 
 
 def _class_numbers(path: Path, values: NDArray[np.generic], count: int) -> NDArray[np.int64]:
-    if len(values) < count:
-        raise ConfigError(f"data {path}: want {count} labels, got {len(values)}; save one for each example")
-    if values.ndim == 2 and values.shape[1] > 1:
-        values = values.argmax(axis=1)  # one-hot
-    return values[:count].reshape(-1).astype(np.int64)
+    if _length(values) < count:
+        raise ConfigError(f"data {path}: want {count} labels, got {_length(values)}; save one for each example")
+    one_hot = values.ndim == 2 and values.shape[1] > 1
+    single = values.size == len(values)
+    if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or not (one_hot or single):
+        raise ConfigError(
+            f"data {path}: want a class number for each example, or a row with 1 at its class, got "
+            f"{values.dtype} {values.shape}; save it so"
+        )
+    numbers = values.argmax(axis=1) if one_hot else values.reshape(-1)
+    return numbers[:count].astype(np.int64)
+
+
+def _length(values: NDArray[Any]) -> int:
+    """Return how many rows an array has; a single number has none."""
+    return len(values) if values.ndim else 0
 
 
 def _all_sights(path: Path, pattern: str) -> list[Sight]:

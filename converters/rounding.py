@@ -26,7 +26,7 @@ _DAMPING = 0.01
 _BLOCK = 64
 
 
-def fit_rows(rows: F64, second: F64 | None, mean: F64, shared_scale: bool = False) -> tuple[F64, F64]:
+def fit_rows(rows: F64, second: F64 | None, mean: F64) -> tuple[F64, F64]:
     """Round rows of weights to multiples of a scale each: their largest magnitude over `LEVELS`.
 
     The largest weight of each row stays where it is, so that a quantiser finds the same scale in the result and
@@ -36,14 +36,11 @@ def fit_rows(rows: F64, second: F64 | None, mean: F64, shared_scale: bool = Fals
         rows: (O, K), one row for each output channel.
         second: (K, K) mean of x x^T over the inputs x that calibrate; None to round each weight by itself.
         mean: (K,) mean of x.
-        shared_scale: True for one scale for all rows.
 
     Returns:
         The rounded rows, and what to add to the bias of each (O,), so that the layer's mean is what it was.
     """
     scale = np.abs(rows).max(axis=1) / LEVELS
-    if shared_scale:
-        scale = np.full_like(scale, scale.max())
     scale = np.where(scale > 0, scale, 1.0)
     if second is None or rows.shape[1] > _WIDEST or rows.shape[1] == 1:
         rounded = np.rint(rows / scale[:, None]) * scale[:, None]

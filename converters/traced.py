@@ -1,6 +1,5 @@
 """A model as one frozen graph on disk: what every variant is packed from, in whatever process packs it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +82,3 @@ def read_traced(folder: Path) -> Traced:
 
     graph_def = GraphDef.FromString((folder / _GRAPH_FILE).read_bytes())
     return Traced(graph_def, msgspec.json.decode((folder / _NAMES_FILE).read_bytes(), type=Names))
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise ValueError unless all names differ; a device finds tensors by name."""
-    if len(set(names)) != len(names):
-        raise ValueError(f"tensor names: want all different, got {sorted(names)}")

@@ -28,6 +28,9 @@ FIRST_VELOCITY = np.array([[1.5], [1.5], [0.4], [0.4]], np.float32)
 """Standard deviation of the unknown velocity of a new track, box sizes / s: a walker's 1.4 m/s is 1.5."""
 GATE = 13.28
 """Largest squared Mahalanobis distance of a detection to its track: 99 % of chi-square with 4 degrees of freedom."""
+LONGEST_S = 1e4
+"""A longer step counts as this one, beyond which float32 overflows: no track is kept unseen for longer
+(`config.Track.keep_ms`), and only a damaged film tells such times."""
 
 _NOISE = MEASURED**2
 _PUSH = ACCELERATION**2
@@ -47,7 +50,7 @@ def start(places: F32) -> F32:
 
 def predict(state: F32, seconds: float) -> F32:
     """Return the state (5, 4, M) after this time: constant velocity, pushed by white-noise acceleration."""
-    step, growth = _passage(seconds)
+    step, growth = _passage(min(seconds, LONGEST_S))
     later: F32 = np.dot(step, state.reshape(5, -1)).reshape(state.shape)
     area = _area(state[POSITION])
     later[VAR_POSITION:] += np.dot(growth, np.maximum(area, _PIXEL, out=area)).reshape(3, 4, -1)
@@ -75,8 +78,9 @@ def expect(state: F32) -> tuple[F32, F32]:
     """
     noise = np.dot(_NOISE, _area(state[POSITION]))  # `predict` left no side below one pixel
     variance: F32 = state[VAR_POSITION] + noise
-    widened: F32 = np.multiply.reduce(variance / noise, axis=0)
-    return variance, np.log(widened, out=widened)
+    ratio = variance / noise
+    widened: F32 = np.add.reduce(np.log(ratio, out=ratio), axis=0)  # the ratios' product leaves float32 in 10 minutes
+    return variance, widened
 
 
 def squared_distance(off: F32, variance: F32) -> F32:

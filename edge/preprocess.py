@@ -74,21 +74,22 @@ class Preprocessor:
 
         Returns:
             The tensor (1, height, width, 3), valid until the next call, and (scale_x, scale_y): tensor pixels
-            per picture pixel. A letterboxed picture lies in the top left corner, the rest is padding.
+            per picture pixel, of the whole pixels that the picture takes up. A letterboxed picture lies in the top
+            left corner, the rest is padding.
         """
         rows, columns = image.shape[:2]
-        scale_x, scale_y = self.width / columns, self.height / rows
+        width, height = self.width, self.height
         if self._how.fit == "letterbox":
-            scale_x = scale_y = min(scale_x, scale_y)
-        width = max(1, min(self.width, round(columns * scale_x)))
-        height = max(1, min(self.height, round(rows * scale_y)))
+            scale = min(width / columns, height / rows)
+            width = max(1, min(width, round(columns * scale)))
+            height = max(1, min(height, round(rows * scale)))
         self._pad_outside(height, width)
         target = self._pixels[:height, :width]
         if (rows, columns) == (height, width):
             np.copyto(target, image)
         else:
             cv2.resize(image, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
-        return self._finish(), (scale_x, scale_y)
+        return self._finish(), (width / columns, height / rows)
 
     def crop(self, image: U8, box: F32) -> NDArray[Any]:
         """Put what is inside a box into the tensor.

@@ -11,8 +11,10 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import msgspec
+
 from edge.bar import waiting
-from edge.errors import BundleError, EdgeError
+from edge.errors import BundleError
 from edge.model import open_model
 from edge.redact import printable
 
@@ -20,6 +22,16 @@ SECONDS = 300.0
 """Opening takes one at most, but where TensorRT builds its engine: minutes on a Jetson."""
 MEMORY_BYTES = 4_000_000_000
 """Of data, beside what is mapped from files; the largest model here takes 0.3 * 10^9."""
+
+
+_MOST_ANSWER_BYTES = 100_000
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What the child says: JSON and no pickle, since a crafted model may have taken the child over."""
+
+    ran: str = ""
+    error: str = ""
 
 
 def try_bundle(path: Path, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> str:
@@ -46,17 +58,19 @@ def try_bundle(path: Path, seconds: float = SECONDS, memory_bytes: int = MEMORY_
             here_in_time = here.poll(seconds)
         if not here_in_time:
             raise BundleError(f"bundle {path}: {_died(f'none within {seconds:.0f} s')}")
-        answer, error = here.recv()
+        answer = msgspec.json.decode(here.recv_bytes(_MOST_ANSWER_BYTES), type=_Answer)
     except (EOFError, OSError) as ended:
         child.join()
         raise BundleError(f"bundle {path}: {_died(_how(child.exitcode or 0))}") from ended
+    except msgspec.DecodeError as error:
+        raise BundleError(f"bundle {path}: {_died('something else')}") from error
     finally:
         here.close()
         child.kill()
         child.join()
-    if error is not None:
-        raise error
-    return str(answer)
+    if answer.error:
+        raise BundleError(answer.error)
+    return answer.ran
 
 
 def _child(path: Path, seconds: float, memory_bytes: int, parent: Connection) -> None:
@@ -71,11 +85,10 @@ def _child(path: Path, seconds: float, memory_bytes: int, parent: Connection) ->
     _limit_data(memory_bytes)
     try:
         with open_model(path, None, threads=1) as model:
-            answer = (model.backend.description, None)
-    except EdgeError as error:
-        parent.send(("", error))
-        return
-    parent.send(answer)
+            answer = _Answer(ran=model.backend.description)
+    except BundleError as error:
+        answer = _Answer(error=str(error))
+    parent.send_bytes(msgspec.json.encode(answer))
     parent.close()
 
 

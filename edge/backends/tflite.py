@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge.backends import Tensor, in_words
-from edge.backends.tflite_file import check_tflite_file
+from edge.backends.tflite_file import check_tensors, check_tflite_file
 from edge.bundle import Bundle, TensorSpec
 from edge.errors import BundleError, LimitError
 from edge.quiet import quietly
@@ -48,18 +48,18 @@ class TFLiteBackend:
             _warn_of_legacy_runtime(version)
         self.description = f"{package} {version}"
         self._path = bundle.path
+        interpreter_class = importlib.import_module(f"{_PACKAGES[package]}.interpreter").Interpreter
         try:
             check_tflite_file(bundle.model_path)
+            with quietly():  # LiteRT tells of its delegate, and has no switch for that
+                self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
+                check_tensors(self._interpreter.get_tensor_details(), bundle.model_path.stat().st_size)
+                self._interpreter.allocate_tensors()
+                runner = self._interpreter.get_signature_runner(_SIGNATURE)
         except LimitError as error:
             raise BundleError(
                 f"bundle {bundle.path}: {bundle.manifest.model_file}: {error}; convert it again"
             ) from error
-        interpreter_class = importlib.import_module(f"{_PACKAGES[package]}.interpreter").Interpreter
-        try:
-            with quietly():  # LiteRT tells of its delegate, and has no switch for that
-                self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
-                self._interpreter.allocate_tensors()
-                runner = self._interpreter.get_signature_runner(_SIGNATURE)
         except _REFUSALS as error:
             raise BundleError(
                 f"bundle {bundle.path}: want a model that {self.description} can load, got '{in_words(error)}'; "

@@ -4,10 +4,14 @@ Since 2025 the format knows buffers in other files (`external_buffers`), and sin
 flatbuffer (`Buffer.offset`). The few tables that say so are read by hand, as the FlatBuffers format lays them out.
 """
 
+import math
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edge.limits import LimitError, open_file
 
@@ -17,6 +21,9 @@ _BUFFERS, _EXTERNAL_GROUPS, _EXTERNAL_BUFFERS = 4, 8, 9
 _DATA, _OFFSET, _SIZE = 0, 1, 2
 """Fields of the table Buffer."""
 _MOST_BUFFERS = 200_000
+MOST_TENSOR_BYTES = 1_000_000_000
+"""Of all tensors that a file declares, beside its weights: a few bytes can declare gigabytes. The activations of a
+detector of 640 x 640 in float come to 300 million, each counted though the runtime reuses most of their memory."""
 
 
 def check_tflite_file(path: Path) -> None:
@@ -34,6 +41,21 @@ def check_tflite_file(path: Path) -> None:
             if isinstance(error, LimitError):
                 raise
             raise LimitError(f"want a whole TFLite file, got one that ends too early ({error})") from error
+
+
+def check_tensors(details: Sequence[Mapping[str, Any]], file_bytes: int) -> None:
+    """Make sure that a model's tensors fit into a board's memory, before any of them is allocated.
+
+    Args:
+        details: of all tensors, as the interpreter's `get_tensor_details` gives them: "shape" and "dtype" are read.
+        file_bytes: size of the file, whose weights come on top.
+
+    Raises:
+        LimitError: they would take more than `MOST_TENSOR_BYTES`.
+    """
+    declared = sum(math.prod(one["shape"].tolist()) * np.dtype(one["dtype"]).itemsize for one in details)
+    if declared > MOST_TENSOR_BYTES + file_bytes:
+        raise LimitError(f"want tensors of at most {MOST_TENSOR_BYTES / 1e9:g} GB, got {declared / 1e9:.1f}")
 
 
 def _check(data: mmap.mmap) -> None:

@@ -37,6 +37,8 @@ MOST_MANIFEST_BYTES = 4_000_000
 _MOST_SUMS_BYTES = 10_000
 _MOST_MODEL_BYTES = 2_000_000_000
 _CHUNK_BYTES = 1_000_000
+_ATTEMPTS = 3
+"""An installation may take the folder's place while it is read; three in a row while one is read do not happen."""
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 _CONVERT = "convert the bundle again with this version's converter"
 _AGAIN = "copy or convert the bundle again"
@@ -94,16 +96,14 @@ def read_bundle(path: Path, task: Task | None = None) -> Bundle:
         BundleError: no such folder, not a bundle, a damaged, missing, foreign or unreadable file, a manifest that
             contradicts itself, or another task.
     """
-    bundle = peek_bundle(path)
-    manifest = bundle.manifest
-    if task is not None and manifest.task != task:
-        raise BundleError(
-            f"bundle {path}: want a model for task '{task}', got one for '{manifest.task}'; "
-            "check which bundle was given"
-        )
-    for name in (manifest.model_file, GOLDEN_FILE):
-        _check_sum(path, name, _hash_file(path, name), bundle.sums)
-    return bundle
+    for _ in range(_ATTEMPTS):
+        before = _identity(path)
+        try:
+            return _read_bundle(path, task)
+        except BundleError:
+            if _identity(path) == before:
+                raise
+    return _read_bundle(path, task)
 
 
 def peek_bundle(path: Path) -> Bundle:
@@ -283,6 +283,28 @@ def _copy(packed: IO[bytes], file: BinaryIO, size: int) -> None:
             raise LimitError(f"want {size} bytes, got {left} fewer")
         file.write(chunk)
         left -= len(chunk)
+
+
+def _read_bundle(path: Path, task: Task | None) -> Bundle:
+    bundle = peek_bundle(path)
+    manifest = bundle.manifest
+    if task is not None and manifest.task != task:
+        raise BundleError(
+            f"bundle {path}: want a model for task '{task}', got one for '{manifest.task}'; "
+            "check which bundle was given"
+        )
+    for name in (manifest.model_file, GOLDEN_FILE):
+        _check_sum(path, name, _hash_file(path, name), bundle.sums)
+    return bundle
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one folder from another that takes its name; None where nothing is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _find(path: Path) -> None:

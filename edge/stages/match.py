@@ -33,8 +33,8 @@ association, arXiv:2110.06864, and its code)."""
 CLEAR_IOU = 0.1
 """Two detections that overlap by less show two individuals, each unmixed with the other."""
 LAST_CHANCE = 35.0
-"""What `motion.surprise` comes to in the very middle of the gate of a track unseen for 3 s. From there on place alone
-takes no detection; looks may."""
+"""What the squared distance and the widening of `motion` come to in the very middle of the gate of a track that a
+source without frames left unseen for 3.3 s. From there on place alone takes no detection; looks may."""
 CEILING = 1.0
 """Price of leaving a track without a detection."""
 UNMEASURED = 0.5
@@ -111,7 +111,7 @@ class _Gate:
     costs: list[float] = field(default_factory=list)
 
 
-class _Scale:
+class Scale:
     """Running mean of one kind of distance."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class Match:
         self._tracks: list[_Track] = []
         self._state = np.zeros((5, 4, 0), np.float32)
         self._looks = np.zeros((0, dim), np.float32)
-        self._same, self._stranger = _Scale(), _Scale()
+        self._same, self._stranger = Scale(), Scale()
         self._gate: _Gate | None = None
 
     def plan(self, detections: Detections, frame: Frame) -> Plan:

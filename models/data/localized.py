@@ -9,7 +9,6 @@ What cannot be used is left out, and never in silence: each such file is named w
 """
 
 import csv
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,14 +41,12 @@ class Located:
         path: of the picture.
         box: xyxy pixels.
         label: its class.
-        sha256: of the pixels.
         look: difference hash, uint64 (2,), see `models.data.duplicates`.
     """
 
     path: Path
     box: Box
     label: str
-    sha256: str
     look: tuple[int, int]
 
 
@@ -188,7 +185,7 @@ def _looked_into(path: Path, box: Box, label: str, labels: Sequence[str]) -> Loc
     x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         return Refused(path, "its box is not inside the picture")
-    return Located(path, box, label, hashlib.sha256(pixels.tobytes()).hexdigest(), look(pixels))
+    return Located(path, box, label, look(pixels))
 
 
 def _from_folder(folder: Path) -> Iterator[tuple[Path, Box, str] | Refused]:

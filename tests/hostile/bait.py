@@ -91,6 +91,7 @@ class Watch:
         self.baits: dict[str, Bait] = {}
         for name in names:
             self._lay(root / name, name)
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
@@ -113,9 +114,15 @@ class Watch:
 
     def _look(self) -> None:
         while True:
-            for key, _ in self._selector.select():
-                if key.fd == self._wake_read:
-                    return
+            ready = self._selector.select()
+            if any(key.fd == self._wake_read for key, _ in ready):
+                return
+            self._take()
+
+    def _take(self) -> None:
+        """Note all that has happened so far; whoever has the lock has noted it when the lock is free again."""
+        with self._lock:
+            for key, _ in self._selector.select(0):
                 if key.fd == self._inotify:
                     self._drain()
                 elif isinstance(key.fileobj, socket.socket):
@@ -139,7 +146,7 @@ class Watch:
 
     def seen(self, name: str) -> set[str]:
         """Return what happened to the bait of one file so far."""
-        self._drain()
+        self._take()
         return set(self._seen[name])
 
     def renew(self, name: str) -> None:
@@ -148,7 +155,7 @@ class Watch:
         for left in folder.iterdir():
             if left.name not in ("victim", "secret", "secret.index"):
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-        self._drain()
+        self._take()
         self._seen[name].clear()
 
     def close(self) -> None:

@@ -187,7 +187,7 @@ def test_the_layers_that_cost_most_are_named_and_can_be_left_in_float(pair):
     assert error(run_tflite(content, traced, samples), want) < 1e-3 < whole, "its few weights stay exact"
 
     model, names = to_onnx(traced), [spec.name for spec in traced.inputs]
-    found = onnx_layer_errors(model, b"", traced.inputs, samples)
+    found = onnx_layer_errors(model, traced.inputs, samples)
     assert found
     assert {"Conv"} <= {layer.op for layer in found}
     every = Settings(float_layers=tuple(layer.layer for layer in found))
@@ -211,9 +211,7 @@ def test_large_layers_in_float_keep_weights_of_8_bits():
     assert 0 < error(run_tflite(content, traced, samples), want) < 0.01
 
     onnx_model = to_onnx(traced)
-    every = Settings(
-        float_layers=tuple(layer.layer for layer in onnx_layer_errors(onnx_model, b"", traced.inputs, samples))
-    )
+    every = Settings(float_layers=tuple(layer.layer for layer in onnx_layer_errors(onnx_model, traced.inputs, samples)))
     content = quantize(onnx_model, "int8", ["image"], samples, every)
     assert weights < len(content) < 1.2 * weights
     assert 0 < error(run_onnx(content, traced, samples), want) < 0.02

@@ -18,6 +18,7 @@ from edge.bundle import (
     MANIFEST_FILE,
     SUMS_FILE,
     Bundle,
+    files,
     find_bundles,
     format_sums,
     install_bundle,
@@ -28,7 +29,7 @@ from edge.bundle import (
 )
 from edge.cli import main_edge, main_run
 from edge.errors import BundleError, LimitError
-from edge.whole import REPLACING, STAGING
+from edge.whole import REPLACING, STAGING, replace_folder
 from tests.conftest import fake_bundle, seal
 
 
@@ -273,6 +274,23 @@ def test_a_bundle_is_brought_back_when_it_is_opened_by_its_path(detector: Bundle
     room.mkdir()
     detector.path.rename(room / "old")
     assert read_bundle(detector.path).sha256 == detector.sha256
+
+
+def test_a_bundle_that_is_replaced_while_it_is_read_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = fake_bundle(tmp_path, "embed", name="place")
+    newer = fake_bundle(tmp_path / "newer", "detect", name="newer")
+    read_sums = files._read_sums
+
+    def read_sums_then_replace(path: Path) -> dict[str, str]:
+        sums = read_sums(path)
+        if newer.path.exists():
+            replace_folder(newer.path, read.path)
+        return sums
+
+    monkeypatch.setattr(files, "_read_sums", read_sums_then_replace)
+    assert read_bundle(read.path).manifest.name == "newer"
 
 
 def test_old_bundles_are_no_candidates_and_are_said(detector: Bundle, embedder: Bundle) -> None:

@@ -136,6 +136,21 @@ def test_arrays_in_other_files_and_arrays_of_nothing(tmp_path: Path) -> None:
     assert read_model_file(tmp_path / "m.h5").container == "hdf5"
 
 
+@pytest.mark.parametrize("signature", [b"SNOD", b"TREE", b"HEAP"])
+def test_damage_inside_the_weights_is_one_sentence(tmp_path: Path, signature: bytes) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.create_group("layer").create_dataset("kernel", data=[1.0, 2.0])
+    damaged = (tmp_path / "weights.h5").read_bytes().replace(signature, b"GONE")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.15.0"}')
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", damaged)
+    with pytest.raises(ConversionError, match=r"want a whole \.keras file"):
+        read_model_file(tmp_path / "m.keras")
+
+
 def test_a_fifo_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.keras")
     with pytest.raises(ConfigError, match="fifo"):

@@ -236,7 +236,7 @@ def test_the_line_is_that_of_the_brief() -> None:
 
 @pytest.mark.parametrize(("right", "color"), [(True, GREEN), (False, RED)])
 def test_a_tile_shows_both_boxes_and_whether_the_label_is_right(right: bool, color: tuple[int, int, int]) -> None:
-    picture = Located(Path("a.png"), (10, 10, 50, 40), "cat", "", (0, 0))
+    picture = Located(Path("a.png"), (10, 10, 50, 40), "cat", (0, 0))
     black = np.zeros((60, 80, 3), np.uint8)
     tile = draw_tile(black, picture, np.array([20, 15, 60, 45], np.float32), "cat", right, 0.5)
     zoom = TILE_PX / 80

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge.backends.onnx_file import check_onnx_file
-from edge.backends.tflite_file import check_tflite_file
+from edge.backends.tflite_file import MOST_TENSOR_BYTES, check_tensors, check_tflite_file
 from edge.errors import LimitError
 
 
@@ -169,3 +170,15 @@ def test_a_fifo_is_never_waited_for(tmp_path: Path) -> None:
     for check in (check_onnx_file, check_tflite_file):
         with pytest.raises(LimitError, match="fifo"):
             check(tmp_path / "fifo")
+
+
+def test_tensors_that_no_board_could_hold_are_refused_before_they_are_made() -> None:
+    def declared(numbers: int) -> list[dict[str, Any]]:
+        return [
+            {"shape": np.array([], np.int32), "dtype": np.float32},
+            {"shape": np.array([1, numbers]), "dtype": np.int8},
+        ]
+
+    check_tensors(declared(MOST_TENSOR_BYTES + 7 - 4), file_bytes=7)
+    with pytest.raises(LimitError, match="want tensors of at most 1 GB, got"):
+        check_tensors(declared(MOST_TENSOR_BYTES + 7 - 3), file_bytes=7)

@@ -72,3 +72,19 @@ def test_surprise_is_the_log_likelihood_of_the_textbook() -> None:
     likelihood = np.exp(-(off**2) / variance / 2).prod() / np.sqrt(variance.prod())
     best = 1 / np.sqrt(((motion.MEASURED[:, 0] * 100.0) ** 2).prod())
     np.testing.assert_allclose(squared + widened, -2 * np.log(likelihood / best), rtol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [600.0, 1e15])
+def test_times_that_only_a_damaged_film_tells_overflow_nothing(seconds: float) -> None:
+    with np.errstate(all="raise"):
+        state = motion.predict(motion.start(place_at(100)), seconds)
+        variance, widened = motion.expect(state)
+    noise = (motion.MEASURED[:, 0].astype(float) * 100.0) ** 2
+    assert widened[0] == pytest.approx(np.log(variance[:, 0].astype(float) / noise).sum(), rel=1e-4)
+
+
+def test_a_step_counts_in_full_up_to_the_longest_that_a_track_is_kept() -> None:
+    state = motion.start(place_at(100))
+    state[motion.VELOCITY] = 1
+    assert motion.predict(state, 1e4)[motion.POSITION, 0, 0] == pytest.approx(1e4 + 100)
+    assert motion.predict(state, 2e4)[motion.POSITION, 0, 0] == pytest.approx(1e4 + 100)

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,4 +62,4 @@ def test_a_lap_counts_for_every_stage_it_names() -> None:
     spent = clock.lap("detect", "detect_invoke")
     assert clock.stage_ns["detect"] == clock.stage_ns["detect_invoke"] == spent
     assert clock.stage_ns["match"] == 0
-    assert spent == pytest.approx(spent)
+    assert spent > 0

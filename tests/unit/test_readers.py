@@ -178,6 +178,28 @@ def test_arrays_that_cannot_be_the_input_are_named(tmp_path: Path, values: np.nd
         read_examples(tmp_path / "x.npz", SPEC, recipe(), ())
 
 
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        (np.array(3), "want 2 labels, got 0"),
+        (np.array([1]), "want 2 labels, got 1"),
+        (np.array(["cat", "dog"]), "want a class number for each example"),
+        (np.array([0.0, np.nan]), "want a class number for each example"),
+        (np.zeros((2, 1, 3)), "want a class number for each example"),
+    ],
+)
+def test_labels_that_are_no_class_numbers(tmp_path: Path, y: np.ndarray, says: str) -> None:
+    np.savez(tmp_path / "x.npz", image=np.zeros((2, *SPEC[0].shape[1:]), np.uint8), y=y)
+    with pytest.raises(ConfigError, match=says):
+        read_examples(tmp_path / "x.npz", SPEC, recipe(), ())
+
+
+def test_an_input_that_is_a_single_number_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", image=np.array(7))
+    with pytest.raises(ConfigError, match="want 'image' as N examples"):
+        read_examples(tmp_path / "x.npz", SPEC, recipe(), ())
+
+
 def test_spread_leaves_out_what_was_used() -> None:
     noise = NoiseExamples(SPEC, Preprocess(fit="stretch"), count=10)
     assert len(spread(noise, 4, seed=1)) == 4

@@ -59,3 +59,22 @@ def test_a_segmentation_fault_is_one_sentence(detector: Bundle, monkeypatch: pyt
     monkeypatch.setattr(trial, "_child", _crash)
     with pytest.raises(BundleError, match=f"bundle {detector.path}: want an answer of the runtime, got a segmentation"):
         try_bundle(detector.path)
+
+
+class _WhenUnpickled:
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path("unpickled").touch, ()
+
+
+def _send_a_pickle(*arguments: object) -> None:
+    arguments[-1].send(_WhenUnpickled())  # type: ignore[attr-defined]
+
+
+def test_what_a_child_that_was_taken_over_sends_is_data(
+    detector: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trial, "_child", _send_a_pickle)
+    with pytest.raises(BundleError, match="got something else"):
+        try_bundle(detector.path)
+    assert not (tmp_path / "unpickled").exists()
