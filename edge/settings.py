@@ -7,9 +7,10 @@ once, where the field is, and checked for every file and flag in the same way.
 import difflib
 import re
 import sys
+import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -38,12 +39,41 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """How many, where 0 means none."""
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 """Of a random generator; numpy and Keras take 32 bits."""
-PlainName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")]
+BelowOne = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+"""A part that is taken away: something must be left."""
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1)]
+"""Of learning: 0 learns nothing, and above 1 no net here stays finite."""
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+"""A side of a model's picture; cameras give up to about 4,000, and models here take up to 416."""
+_LETTERS = "plain letters, digits, _ . + and -, without a dot in front"
+PlainName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z", description=f"a name of 1 to 100 {_LETTERS}")
+]
 """A name that becomes part of a file's name: no separator, no leading dot, no space."""
+PlainNameOrNone = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.+-]{0,99})?\Z", description=f"a name of up to 100 {_LETTERS}"),
+]
+"""The same, where "" means none."""
+Word = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+-]{0,99}\Z",
+        description="a name of 1 to 100 plain letters, digits, _ + and -, without a dot",
+    ),
+]
+"""A plain name without a dot, of which longer names are made."""
+Place = Annotated[
+    str, msgspec.Meta(pattern=r"^[^\0]{0,4095}\Z", description="a path below 4,096 characters, without a zero byte")
+]
+"""A path as it is written in a file: file systems take no zero byte and less than 4,096 bytes.
+
+A pattern's description is what a message says in its place."""
 
 _T = TypeVar("_T")
-_PLACE = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
+_PLACE = re.compile(r"(.*?) - at (`key` in )?`\$(.*)`\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_NO_WORD = re.compile(r"Invalid (?:enum )?value '(.*)'\Z", re.DOTALL)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -125,21 +155,27 @@ def given_path(text: str, what: str) -> Path:
 
 
 def _sentence(message: str, values: Mapping[str, Any], kind: Any) -> str:
-    """Turn msgspec's message into "KEY: want X, got Y"."""
+    """Turn msgspec's message into "KEY: want X, got Y". Its text is all that it tells of an error."""
     placed = _PLACE.match(message)
-    complaint, path = (placed[1], placed[2].lstrip(".")) if placed else (message, "")
+    complaint, of_key, path = (placed[1], placed[2], placed[3].lstrip(".")) if placed else (message, None, "")
     key = f"{path}: " if path else ""
     unknown = _UNKNOWN.match(complaint)
     if unknown:
-        return f"{key}unknown key '{unknown[1]}'; {did_you_mean(unknown[1], _keys(kind, path))}"
+        return f"{key}unknown key '{_short(unknown[1])}'; {did_you_mean(unknown[1], _keys(kind, path))}"
     if complaint.startswith("Object missing required field"):
         return f"{key}want the key {complaint.rpartition(' ')[2]}, got a table without it; add it"
+    no_word = _NO_WORD.match(complaint)
+    if no_word:
+        there = did_you_mean(no_word[1], _words(kind, path, of_key is not None))
+        return f"{key}want one of the words that it may be, got '{_short(no_word[1])}'; {there}"
     want = complaint[0].lower() + complaint[1:]
     want = want.removeprefix("expected ").replace("`", "")
-    got = _value(values, path)
     if ", got " in want:  # the type is wrong: msgspec says both
         return f"{key}want {want}; correct it"
-    return f"{key}want {want}, got {_short(got)}; correct it"
+    if "matching regex" in want:
+        metas = [meta for part in _at([kind], path) for meta in getattr(part, "__metadata__", ())]
+        want = next((meta.description for meta in metas if meta.description), want)
+    return f"{key}want {want}, got {_short(_value(values, path))}; correct it"
 
 
 def _value(values: Any, path: str) -> Any:
@@ -153,22 +189,53 @@ def _value(values: Any, path: str) -> Any:
 
 
 def _keys(kind: Any, path: str) -> list[str]:
-    """Return the keys that the struct at a path has; none if the path goes through a table of any names."""
-    for name in re.findall(r"[^.\[\]]+", path):
-        found = {field.encode_name: field.type for field in _fields(kind)}
-        kind = _struct(found.get(name))
-    return [field.encode_name for field in _fields(kind)]
+    """Return the keys that the structs at a path have; none if the path goes through a table of any names."""
+    return list(dict.fromkeys(field.encode_name for part in _plain(_at([kind], path)) for field in _fields(part)))
+
+
+def _words(kind: Any, path: str, of_key: bool) -> list[str]:
+    """Return the words that a value at a path may be, or its keys where `of_key`, or the tags of its structs."""
+    before, _, last = path.rpartition(".")
+    found = [part for top in _plain(_at([kind], path)) for part in (_plain(_inside(top, 0)) if of_key else [top])]
+    words = [word for part in found if get_origin(part) is Literal for word in get_args(part)]
+    tagged = [part.__struct_config__ for part in _plain(_at([kind], before)) if hasattr(part, "__struct_config__")]
+    return words or [str(config.tag) for config in tagged if config.tag_field == last]
+
+
+def _at(kinds: list[Any], path: str) -> list[Any]:
+    """Return the types that a value at a path may have, with their ranges."""
+    for name, index in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", path):
+        parts = _plain(kinds)
+        if index:
+            kinds = [inner for part in parts for inner in _inside(part, -1)]
+        else:
+            kinds = [field.type for part in parts for field in _fields(part) if field.encode_name == name]
+    return kinds
+
+
+def _plain(kinds: list[Any]) -> list[Any]:
+    """Return the types of unions one by one, without their ranges."""
+    return [part for kind in kinds for part in _parts(kind)]
+
+
+def _parts(kind: Any) -> list[Any]:
+    if hasattr(kind, "__metadata__"):
+        return _parts(kind.__origin__)
+    if get_origin(kind) in (Union, types.UnionType):
+        return [part for inner in get_args(kind) for part in _parts(inner)]
+    return [kind]
+
+
+def _inside(kind: Any, place: int) -> list[Any]:
+    """Return what an array (`place` -1) or a table holds, or the type of its keys (0)."""
+    if get_origin(kind) not in (tuple, list, dict):
+        return []
+    inner = [part for part in get_args(kind) if part is not ...]
+    return [inner[place]]
 
 
 def _fields(kind: Any) -> tuple[Any, ...]:
     return msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
-
-
-def _struct(kind: Any) -> Any:
-    """Return the struct inside a type such as `Track`, `Track | None` or `tuple[Track, ...]`; None if there is none."""
-    inner = getattr(kind, "__args__", ())
-    found = [_struct(part) for part in inner] if inner else [kind if _fields(kind) else None]
-    return next((part for part in found if part is not None), None)
 
 
 def _short(value: object) -> str:

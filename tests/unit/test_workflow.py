@@ -17,9 +17,10 @@ from sklearn.linear_model import LogisticRegression
 
 from edge.errors import ConfigError
 from models.__main__ import main
+from models.training.recipe import read_recipe
 from models.workflow.data import read_examples
 from models.workflow.kinds import KINDS, Task, chance, scores
-from models.workflow.recipe import read_workflow, write_starter
+from models.workflow.recipe import WorkflowRecipe, write_starter
 from models.workflow.scaling import fit_scaling
 from models.workflow.steps import Case, _strata, open_case, take_step
 
@@ -82,7 +83,7 @@ def test_a_starter_is_a_recipe_whose_keras_model_has_the_table_s_last_layer(task
 
     path = tmp_path / "a.toml"
     assert main(["new", "--task", task, "--name", "mine", "--data", "there", "--out", str(path)]) == 0
-    recipe = read_workflow(path)
+    recipe = read_recipe(path, WorkflowRecipe)
     assert (recipe.name, recipe.task, recipe.data) == ("mine", task, "there")
     y = np.array(TRUTHS[task], np.float32)
     examples = Examples(np.zeros((len(y), 16, 16, 3), np.uint8), y, ())
@@ -104,14 +105,14 @@ def test_any_other_activation_or_loss_is_refused(task: Task, tmp_path: Path) -> 
             text.replace(f'last_activation = "{KINDS[task].activation}"', f'last_activation = "{activation}"')
         )
         with pytest.raises(ConfigError, match=f"last_activation: want '{KINDS[task].activation}' for {task}"):
-            read_workflow(path)
+            read_recipe(path, WorkflowRecipe)
     for loss in {loss for kind in KINDS.values() for loss in kind.losses} - set(KINDS[task].losses):
         path.write_text(text.replace(f'loss = "{KINDS[task].losses[0]}"', f'loss = "{loss}"'))
         with pytest.raises(ConfigError, match="loss: want"):
-            read_workflow(path)
+            read_recipe(path, WorkflowRecipe)
     path.write_text(text + "drop_out = 0.3\n")
     with pytest.raises(ConfigError, match="drop_out"):
-        read_workflow(path)
+        read_recipe(path, WorkflowRecipe)
 
 
 def table(path: Path, x: np.ndarray, answers: list[Any]) -> Path:
@@ -129,7 +130,7 @@ def case_of(tmp_path: Path, task: Task, data: Path, **changed: Any) -> Case:
     for name, value in {"epochs": 25, "patience": 4, "units": 32, "batch": 32, **changed}.items():
         text = "\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in text.splitlines())
     path.write_text(text)
-    return open_case(read_workflow(path), text, tmp_path / "work", tmp_path / "models")
+    return open_case(read_recipe(path, WorkflowRecipe), text, tmp_path / "work", tmp_path / "models")
 
 
 def test_real_tumours_go_through_all_steps(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_an_easy_small_table_passes_the_baseline_of_the_starter_as_it_is_written
     data = table(tmp_path / "a.csv", x, answers)
     path = tmp_path / "easy.toml"
     write_starter(path, "easy", "binary", str(data))
-    case = open_case(read_workflow(path), path.read_text(), tmp_path / "work", tmp_path / "models")
+    case = open_case(read_recipe(path, WorkflowRecipe), path.read_text(), tmp_path / "work", tmp_path / "models")
     for step in ("split", "vectorise", "baseline"):
         verdict = take_step(step, case)
         assert verdict.passed, verdict.words
@@ -250,7 +251,7 @@ def test_a_starter_keeps_odd_paths_and_refuses_odd_names(tmp_path: Path) -> None
     for number, data in enumerate(('a "b"', "c:\\new\\d", "line\nline", "\x7f\x01", "daten/\u00fc\U0001f600")):
         path = tmp_path / f"{number}.toml"
         assert main(["new", "--task", "binary", "--name", "a", "--data", data, "--out", str(path)]) == 0
-        assert read_workflow(path).data == data
+        assert read_recipe(path, WorkflowRecipe).data == data
     for name in ("", "a b", 'a"', "a'", "a\nb", "a/b", "\udcff"):
         assert main(["new", "--task", "binary", "--name", name, "--out", str(tmp_path / "no.toml")]) == 2
     assert main(["new", "--task", "binary", "--data", "\udcff", "--out", str(tmp_path / "no.toml")]) == 2
