@@ -183,6 +183,11 @@ class Rules(_Part, frozen=True):
     preferred: bool = False
 
 
+Sides = Annotated[tuple[Pixels, ...], msgspec.Meta(min_length=2, max_length=2)]
+"""Height and width. Not `tuple[Pixels, Pixels]`: beside a whole number with a range, msgspec 0.22 ends the process with
+a segmentation fault at the next garbage collection."""
+
+
 class Recipe(_Part, frozen=True):
     """A model and its variants.
 
@@ -215,7 +220,7 @@ class Recipe(_Part, frozen=True):
     task: Task
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=4095)]
     variants: dict[VariantName, Rules]
-    size: Pixels | tuple[Pixels, Pixels] | None = None
+    size: Pixels | Sides | None = None
     preprocess: Preprocess | None = None
     calibration: tuple[Pictures, ...] = ()
     parity: tuple[Pictures, ...] = ()
@@ -236,7 +241,9 @@ class Recipe(_Part, frozen=True):
     @property
     def height_width(self) -> tuple[int, int] | None:
         """Size of the pictures in pixels; None where the recipe does not say."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
+        if self.size is None:
+            return None
+        return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
 
     @property
     def stem(self) -> str:

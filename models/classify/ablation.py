@@ -116,12 +116,13 @@ def read_ablation(path: Path) -> tuple[Ablation, dict[str, Recipe]]:
     recipes = {BASE: made_of(study.base, Recipe, f"{what}: base")}
     for row in study.rows:
         try:
-            values = _changed(study.base, row)
+            merged = _merge(study.base, row.change)
         except RecursionError as error:
             raise ConfigError(
                 f"{what}: row {row.name}: want a few levels of tables, got a very deep nesting; check the file"
             ) from error
-        recipes[row.name] = made_of(values, Recipe, f"{what}: row {row.name}")
+        made_of(merged, Recipe, f"{what}: row {row.name}")  # so that its layers are some
+        recipes[row.name] = made_of(_with_layers(merged, row), Recipe, f"{what}: row {row.name}")
     return study, recipes
 
 
@@ -223,13 +224,12 @@ def _kinds(base: Mapping[str, Any]) -> list[str]:
     return [layer["kind"] for layer in layers if isinstance(layer, dict) and "kind" in layer]
 
 
-def _changed(base: Mapping[str, Any], row: Row) -> dict[str, Any]:
-    """Return the values of a row's recipe; the base is one already."""
-    made = _merge(base, row.change)
+def _with_layers(values: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    """Return a recipe's values with the layers that a row sets and swaps."""
     layers = []
-    for layer in made["layers"]:
+    for layer in values["layers"]:
         layers += row.swap.get(layer["kind"], [{**layer, **row.set.get(layer["kind"], {})}])
-    return {**made, "layers": layers}
+    return {**values, "layers": layers}
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
         batch: pictures at once.
 
     Raises:
-        ConfigError: no room.
+        ConfigError: no room, or the file is damaged.
     """
     if not file.is_file():
         sweep(file.parent)
@@ -124,7 +124,12 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
             kept.flush()
             del kept
             part.replace(file)
-    answers: F16 = np.load(file, mmap_mode="r")
+    try:
+        answers: F16 = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise ConfigError(f"{file}: want what a base answered, got '{error}'; remove it and train again") from error
+    if answers.shape[:1] != (len(images),):
+        raise ConfigError(f"{file}: want answers to {len(images)} pictures, got {answers.shape}; remove it")
     return answers
 
 

@@ -23,7 +23,7 @@ from edge.types import F32, I64, Frame
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.training.archive import MODEL_FILE
-from models.training.run import read_result
+from models.training.run import load_trained, read_result
 
 _CHUNK = 4096
 """Pairs whose vectors are held at once."""
@@ -94,9 +94,7 @@ def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:
 
 
 def _by_keras(path: Path, crops: Crops) -> tuple[F32, str, float]:
-    import keras
-
-    model: Any = keras.models.load_model(path / MODEL_FILE)
+    model: Any = load_trained(path)
     pictures = read_pictures(crops, tuple(model.inputs[0].shape[1:3]))
     answer = model.predict(pictures, batch_size=64, verbose=0)
     vectors: NDArray[np.float32] = np.asarray(answer["embedding"] if isinstance(answer, dict) else answer)

@@ -12,14 +12,16 @@ pytest.importorskip("keras", reason="training needs the extras [convert] and [tr
 pytest.importorskip("sklearn", reason="training needs the extra [train]")
 
 import keras
+from scipy import stats
 from sklearn import datasets
 from sklearn.linear_model import LogisticRegression
 
 from edge.errors import ConfigError
 from models.__main__ import main
 from models.training.recipe import read_recipe
+from models.workflow import steps
 from models.workflow.data import read_examples
-from models.workflow.kinds import KINDS, Task, chance, scores
+from models.workflow.kinds import KINDS, Task, chance, chance_of_worse, scores
 from models.workflow.recipe import WorkflowRecipe, write_starter
 from models.workflow.scaling import fit_scaling
 from models.workflow.steps import Case, _strata, open_case, take_step
@@ -462,3 +464,38 @@ def test_lines_of_a_table_that_are_broken_are_named(tmp_path: Path) -> None:
     found = read_examples(str(tmp_path / "a.csv"), "unit-regression", 16)
     assert len(found.x) == 20
     assert found.words == ("3 lines left out, not 2 numbers and an answer: 22, 23, 24",)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "luck"),
+    [(0, 0, 1.0), (1, 0, 0.5), (5, 0, 1 / 32), (6, 0, 1 / 64), (0, 3, 1.0), (2, 1, 0.5), (15, 5, 0.020695)],
+)
+def test_luck_of_lost_and_won_examples_is_the_exact_binomial(lost: int, won: int, luck: float) -> None:
+    ours = np.repeat(np.array([0, 1, 1], np.float32), (lost, won, 30))
+    theirs = np.repeat(np.array([1, 0, 1], np.float32), (lost, won, 30))
+    assert chance_of_worse(ours, theirs) == pytest.approx(luck, rel=1e-4)
+    assert chance_of_worse(-3.5 + ours, -3.5 + theirs) == pytest.approx(luck, rel=1e-4)  # of numbers, the sign test
+    if lost + won:
+        tested = stats.binomtest(lost, lost + won, alternative="greater").pvalue
+        assert chance_of_worse(ours, theirs) == pytest.approx(tested)
+
+
+@pytest.mark.parametrize(("task", "lost", "passed"), [(t, n, n < 6) for t in TASKS[:2] for n in (0, 1, 5, 6, 9)])
+def test_regularise_fails_where_luck_no_longer_explains_it(
+    task: Task, lost: int, passed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+    case = case_of(tmp_path, task, table(tmp_path / "a.csv", x, ["a" if row[0] > 0 else "b" for row in x]))
+    for step in ("split", "vectorise"):
+        take_step(step, case)
+    truth = case.part("eval")[1]
+
+    def answers(_: Case, name: str, *__: object) -> tuple[np.ndarray, dict[str, list[float]]]:
+        wrong = np.arange(len(truth)) < (lost if name == case.recipe.name else 0)
+        return np.where(wrong[:, None], 1 - truth, truth).astype(np.float32), {}
+
+    monkeypatch.setattr(steps, "_trained", answers)
+    monkeypatch.setattr(steps, "_tested", lambda _: (0.5, 1))
+    verdict = steps.regularise(case)
+    assert verdict.passed is passed
+    assert f"(p {0.5**lost:.2g})" in verdict.words
