@@ -168,7 +168,8 @@ class Rules(_Part, frozen=True):
     """What one variant must keep to be written.
 
     Attributes:
-        cosine_min: smallest cosine between an output of the packed model and of Keras, over the parity examples.
+        cosine_min: smallest cosine between an output of the packed model and of Keras, over the parity examples;
+            None, of a model without a recipe, for `converters.parity.floor_by_spread`.
         max_drop: largest fall of the task's metric, see `converters.tasks`; None = the recipe's own.
         settings: what the first attempt at a calibrated variant is made with, where an earlier conversion found out
             what it needs; None = begin with what is fastest on the device.
@@ -176,7 +177,7 @@ class Rules(_Part, frozen=True):
         preferred: True for the variant that a device takes by itself when it has this runtime.
     """
 
-    cosine_min: Annotated[float, msgspec.Meta(ge=-1, le=1)]
+    cosine_min: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None
     max_drop: Share | None = None
     settings: Settings | None = None
     optional: bool = False

@@ -89,7 +89,7 @@ def chance_of_worse(a: F32, b: F32) -> float:
     """Return how likely it is that scores `a` are worse than `b` of the same examples as often as here, by luck alone.
 
     Of the examples on which the two differ, each is as likely to be worse as better if neither net is the better one:
-    an exact binomial, one-sided. Over right and wrong that is McNemar's exact test (Q. McNemar, Psychometrika 12, 1947),
+    an exact binomial, one-sided. Over right and wrong that is McNemar's exact test (Psychometrika 12, 1947, page 153),
     over numbers the sign test, which asks nothing of how errors are distributed.
 
     Args:
