@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from edge.bundle import peek_bundle
 from edge.errors import ConfigError
@@ -21,6 +20,7 @@ from edge.profiler import ANSWER_STAGES, StageClock
 from edge.stages.classify import Classify
 from edge.types import F32, Frame
 from edge.whole import sweep, write_file
+from models.bar import bar
 from models.classify.data import Pictures, test_pictures
 from models.classify.sheet import prediction_sheet
 from models.classify.zoo import bundle_name, entries, finished_names
@@ -89,7 +89,7 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
         raise ConfigError(f"{models}: want finished models of the zoo, got none; run 'python -m models zoo' first")
     test = test_pictures()
     answers, standings = {}, []
-    for name in tqdm(names, desc="test pictures", unit="model", disable=None, leave=False):
+    for name in bar(names, desc="test pictures", unit="model"):
         answers[name] = _answers(models / name, test, out / "test")
         scores = classification_scores(test.truth, answers[name], test.labels)
         packed = read_packed(bundles, name, test, out / "test")

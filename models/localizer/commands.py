@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from edge.errors import ConfigError
+from models.bar import bar
 from models.training.recipe import changed, find_recipe, find_recipes, plain_name, read_recipe
 
 if TYPE_CHECKING:  # a command that trains nothing starts without Keras
@@ -45,8 +44,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _composites(options: argparse.Namespace) -> int:
     from models.data.composites import write_composites
 
-    with tqdm(total=options.train + options.valid, unit=" pictures", disable=None, leave=False) as bar:
-        write_composites(options.out, options.train, options.valid, options.seed, bar.update)
+    with bar(total=options.train + options.valid, unit=" pictures") as shown:
+        write_composites(options.out, options.train, options.valid, options.seed, shown.update)
     print(f"{options.train} pictures in {options.out / 'train'}, {options.valid} in {options.out / 'valid'}")
     return 0
 

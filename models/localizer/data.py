@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge.bundle import Preprocess
 from edge.errors import ConfigError
 from edge.types import F32, U8
 from edge.whole import staging, sweep
+from models.bar import bar
 from models.data.duplicates import groups_of_same
 from models.data.localized import Arrays, Located, classes_of, read_located, to_arrays
 from models.data.split import split_rows
@@ -78,11 +78,11 @@ def read_data(recipe: LocalizerRecipe) -> Data:
 
 
 def _read(place: str, recipe: LocalizerRecipe) -> tuple[list[Located], list[str]]:
-    with tqdm(desc=f"reading {Path(place).name}", unit=" pictures", disable=None, leave=False, delay=1) as bar:
+    with bar(desc=f"reading {Path(place).name}", unit=" pictures", delay=1) as shown:
 
         def tick(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            shown.total = total
+            shown.update(done - shown.n)
 
         found = read_located(Path(place), recipe.labels, tick)
     if not found.pictures:
@@ -119,7 +119,7 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
             shape = (len(images), *base.output_shape[1:])
             kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
             starts = range(0, len(images), batch)
-            for start in tqdm(starts, desc=f"{base.name}: base", unit="batch", disable=None, leave=False):
+            for start in bar(starts, desc=f"{base.name}: base", unit="batch"):
                 kept[start : start + batch] = base.predict_on_batch(images[start : start + batch])
             kept.flush()
             del kept

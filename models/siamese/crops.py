@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError, LimitError
@@ -22,6 +21,7 @@ from edge.preprocess import Preprocessor
 from edge.sinks.crops import INDEX_FILE, Crop
 from edge.sources.pictures import read_picture
 from edge.types import I64, U8
+from models.bar import bar
 
 Bools = NDArray[np.bool_]
 
@@ -150,7 +150,7 @@ def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
     """
     fit = preprocessor(size)
     result = np.empty((len(crops), *size, 3), np.uint8)
-    for row, path in enumerate(tqdm(crops.files, desc="reading crops", unit="crop", disable=None, leave=False)):
+    for row, path in enumerate(bar(crops.files, desc="reading crops", unit="crop")):
         result[row] = fit.fit(read_picture(path))[0][0]
     return result
 

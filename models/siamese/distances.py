@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge.distance import METRICS
 from edge.errors import ConfigError
@@ -20,6 +19,7 @@ from edge.profiler import StageClock
 from edge.sources.pictures import read_picture
 from edge.stages.embed import Embed
 from edge.types import F32, I64, Frame
+from models.bar import bar
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.training.archive import MODEL_FILE
@@ -85,7 +85,7 @@ def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:
     with open_model(path, "embed", len(os.sched_getaffinity(0))) as model:
         embed = Embed(model)
         rows = np.empty((len(crops), embed.dim), np.float32)
-        for row, file in enumerate(tqdm(crops.files, desc=path.name, unit="crop", disable=None, leave=False)):
+        for row, file in enumerate(bar(crops.files, desc=path.name, unit="crop")):
             picture = read_picture(file)
             box = np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.float32)
             rows[row] = embed(Frame(row, 0, picture), box, StageClock())[0]

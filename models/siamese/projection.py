@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.settings import BelowOne, Count, NotNegative, PlainName, Seed, Share
 from edge.types import F32, I64, U8
+from models.bar import bar
 from models.siamese.crops import Bools, Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.siamese.layout import SIZE, TAP, Side, feature_model, find_palette, project
@@ -29,6 +30,8 @@ from models.training.archive import MODEL_FILE
 from models.training.recipe import Few, Part, Width, Window, fingerprint
 from models.training.run import MODELS, Job, Result, train
 
+_AT_ONCE = 256
+"""Crops between two moves of the bar, a second of work; a multiple of the batch, so that batches are what they were."""
 _FEW = 5
 """Crops of a group from which its spread is estimated."""
 
@@ -171,8 +174,13 @@ def compute_views(features: keras.Model, pictures: U8, recipe: Projection) -> di
     views = [pictures] + [
         np.stack([vary(picture, recipe.jitter, random) for picture in pictures]) for _ in range(recipe.views - 1)
     ]
-    answers = [features.predict(view, batch_size=64, verbose=0) for view in views]
-    return {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
+    starts = [(view, start) for view in views for start in range(0, len(pictures), _AT_ONCE)]
+    answers = [
+        features.predict(view[start : start + _AT_ONCE], batch_size=64, verbose=0)
+        for view, start in bar(starts, desc="looking at crops", unit="part")
+    ]
+    joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    return {name: part.reshape(len(views), len(pictures), -1) for name, part in joined.items()}
 
 
 def vary(picture: U8, jitter: float, random: np.random.Generator) -> U8:

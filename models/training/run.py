@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from edge.errors import ConfigError
 from edge.whole import sweep, write_file
+from models.bar import bar
 from models.training.archive import DAMAGE, MODEL_FILE, finished, writable, writing
 from models.training.curves import plot_history
 from models.training.recipe import fingerprint
@@ -275,10 +276,10 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
     steps = _length(job.train(0))
     total, done = (None, 0) if steps is None else (steps * job.epochs, steps * state.epoch)
     with (
-        tqdm(total=total, initial=done, desc=job.name, unit="batch", disable=None, leave=False) as bar,
+        bar(total=total, initial=done, desc=job.name, unit="batch") as shown,
         _summaries(job, state.epoch) as summarise,
     ):
-        progress = _Progress(bar)
+        progress = _Progress(shown)
         while not _over(state, job):
             start = time.monotonic()
             _seed_epoch(model, job.seed, state.epoch)
@@ -387,9 +388,9 @@ def _summaries(job: Job, done: int) -> Iterator[Callable[[int, dict[str, float]]
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """Moves the bar of the whole run by one for each batch."""
 
-    def __init__(self, bar: "tqdm[Any]") -> None:
+    def __init__(self, shown: "tqdm[Any]") -> None:
         super().__init__()
-        self._bar = bar
+        self._bar = shown
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the bar."""
