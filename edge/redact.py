@@ -21,7 +21,7 @@ _AUTHORITY = re.compile(r":/+|//")
 _PORT = re.compile(r"\[[0-9A-Fa-f:.%]*\](?::\d{0,5})?|[^:]*(?::\d{0,5})?")
 """A host and perhaps a port: what stands before a path where there is no user."""
 
-_OVERLONG, _KEPT = re.compile(r"\S{400,}"), 100
+_OVERLONG, _KEPT = re.compile(r"[^\s'\":;,]{400,}"), 100
 """Real paths stay below 400 characters; of what is longer, so many tell which one it is."""
 
 _WORD = re.compile(r"\S*:/+[^\s/@:]*:(?!\d{1,5}\b)[^\s@]{0,200}\s[^@]{0,200}@\S*|\S+")

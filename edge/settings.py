@@ -45,14 +45,36 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """How many, where 0 means none."""
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 """Of a random generator; numpy and Keras take 32 bits."""
+BelowOne = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+"""A part that is taken away: something must be left."""
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1)]
+"""Of learning: 0 learns nothing, and above 1 no net here stays finite."""
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+"""A side of a model's picture; cameras give up to about 4,000, and models here take up to 416."""
+_LETTERS = "plain letters, digits, _ . + and -, without a dot in front"
 PlainName = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z",
-        description="a plain name of letters, digits and _ . + - that begins with a letter, a digit or _",
-    ),
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z", description=f"a name of 1 to 100 {_LETTERS}")
 ]
 """A name that becomes part of a file's name: no separator, no leading dot, no space."""
+PlainNameOrNone = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.+-]{0,99})?\Z", description=f"a name of up to 100 {_LETTERS}"),
+]
+"""The same, where "" means none."""
+Word = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+-]{0,99}\Z",
+        description="a name of 1 to 100 plain letters, digits, _ + and -, without a dot",
+    ),
+]
+"""A plain name without a dot, of which longer names are made."""
+Place = Annotated[
+    str, msgspec.Meta(pattern=r"^[^\0]{0,4095}\Z", description="a path below 4,096 characters, without a zero byte")
+]
+"""A path as it is written in a file: file systems take no zero byte and less than 4,096 bytes.
+
+A pattern's description is what a message says in its place."""
 
 _T = TypeVar("_T")
 

@@ -12,10 +12,11 @@ MOST_SHOWN = 60
 MOST_SAID = 10**9
 """A larger upper bound only keeps absurd numbers out; it is said of those alone."""
 
-_PLACE = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
+_PLACE = re.compile(r"(.*?) - at (`key` in )?`\$(.*)`\Z", re.DOTALL)
+_NO_WORD = re.compile(r"Invalid (?:enum )?value '(.*)'\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.|key)\]")
 _SINGLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "a value"}
 _MANY = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
 
@@ -36,13 +37,14 @@ def sentence(
     """
     message = str(error)
     placed = _PLACE.match(message)
-    complaint, key = (placed[1], placed[2].lstrip(".")) if placed else (message, "")
-    here = _type_at(kind, key)
+    complaint, of_key, key = (placed[1], placed[2], placed[3].lstrip(".")) if placed else (message, None, "")
+    here = _type_at(kind, f"{key}[key]" if of_key else key) or _tags(kind, key)
     if unknown := _UNKNOWN.match(complaint):
         return key, f"unknown key '{shown(unknown[1])}'; {did_you_mean(unknown[1], _keys(here))}"
     if missing := _MISSING.match(complaint):
         return key, f"want the key '{missing[1]}', got a table without it; add it"
-    got = _value_at(values, key)
+    no_word = _NO_WORD.match(complaint)
+    got = no_word[1] if no_word else _value_at(values, key)
     if isinstance(error.__cause__, ValueError):  # a struct compared its keys
         said = complaint if ", got " in complaint else f"{complaint}, got {named(got)}"
         return key, f"want {said}; correct it"
@@ -161,8 +163,17 @@ def _inner(kind: Any, name: str, index: str) -> Any:
     if not arguments:
         return None
     if get_origin(kind) in (dict, Mapping):
-        return arguments[-1]
+        return arguments[0 if index == "key" else -1]
     return arguments[min(int(index), len(arguments) - 1)] if index.isdigit() else arguments[0]
+
+
+def _tags(kind: Any, key: str) -> Any:
+    """Return the words that tell the structs of a union apart, as a `Literal`, where a key holds such a word."""
+    before, _, last = key.rpartition(".")
+    structs = [_bare(part) for part in _alternatives(_type_at(kind, before))]
+    configs = [part.__struct_config__ for part in structs if _is_struct(part)]
+    words = tuple(str(config.tag) for config in configs if config.tag_field == last)
+    return Literal[words] if words else None
 
 
 def _value_at(values: Any, key: str) -> Any:

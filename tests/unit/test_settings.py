@@ -130,7 +130,9 @@ def test_a_plain_name_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", ".a", "-a", "../a", "a/b", "a b", "a\n", "a" * 101, "ä"])
 def test_a_name_that_is_no_plain_one_is_not_taken(name: str) -> None:
-    assert "name: want a plain name of letters, digits and _ . + -" in refusal({"name": name})
+    assert "name: want a name of 1 to 100 plain letters, digits, _ . + and -, without a dot in front, got" in refusal(
+        {"name": name}
+    )
 
 
 def test_a_flag_is_named_in_place_of_the_file() -> None:
