@@ -27,6 +27,11 @@ KINDS: dict[str, Callable[[Random, World], Case]] = {
 """Kind -> what makes one case of it. A case may write what it needs into the world's folder."""
 
 
+RECIPES = "recipes"
+"""The kind of the workstation, whose cases are made by `tests.fuzz.recipes`."""
+ALL = (*KINDS, RECIPES)
+
+
 def run(seed: int, count: int, folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> tuple[Counter[str], list[str]]:
     """Make mistakes, each kind in turn; returns how many of each kind, and a line for each wrong answer."""
     world = make_world(folder / "world")
@@ -44,16 +49,30 @@ def run(seed: int, count: int, folder: Path, kinds: Sequence[str] = tuple(KINDS)
     return counts, wrong
 
 
+def wrong_recipes(seed: int, count: int) -> list[str]:
+    """Make mistakes in recipes and in the workstation's data files; returns a line for each wrong answer."""
+    from tests.fuzz.recipes import failures  # imports what trains, which takes seconds
+
+    cuts = count // 3
+    return [f"{RECIPES}: {fault}" for fault in failures(seed, count - cuts, cuts)]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 1 if an answer is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.mistakes", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="decides all mistakes (default: %(default)s)")
     parser.add_argument("--count", type=int, default=1500, metavar="N", help="of all kinds (default: %(default)s)")
-    parser.add_argument("--kind", default=",".join(KINDS), metavar="A,B", help="(default: %(default)s)")
+    parser.add_argument("--kind", default=",".join(ALL), metavar="A,B", help="(default: %(default)s)")
     flags = parser.parse_args(arguments)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edge-mistakes-", ignore_cleanup_errors=True) as folder:
-        counts, wrong = run(flags.seed, flags.count, Path(folder), flags.kind.split(","))
+        chosen = flags.kind.split(",")
+        share = flags.count // len(chosen) if RECIPES in chosen else 0
+        ours = [kind for kind in chosen if kind in KINDS]
+        counts, wrong = run(flags.seed, flags.count - share, Path(folder), ours)
+        if share:
+            wrong += wrong_recipes(flags.seed, share)
+            counts[RECIPES] = share
     print("\n".join([*wrong, ", ".join(f"{kind} {n}" for kind, n in counts.items())]))
     print(
         f"{len(wrong)} of {sum(counts.values())} answered wrongly; seed {flags.seed}, {time.monotonic() - begin:.0f} s"

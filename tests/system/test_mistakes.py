@@ -13,6 +13,7 @@ import pytest
 
 from edge.errors import ConfigError
 from tests.mistakes import judge
+from tests.mistakes.__main__ import KINDS
 from tests.mistakes.judge import Case, judged
 from tests.mistakes.world import make_world, without_privilege
 
@@ -22,7 +23,7 @@ MISTAKES = 240
 
 def test_a_mistake_is_answered_in_one_sentence() -> None:
     """In a process of its own: what FFmpeg says depends on what it was told when its first film was opened."""
-    words = [sys.executable, "-m", "tests.mistakes", "--seed", "7", "--count", str(MISTAKES)]
+    words = [sys.executable, "-m", "tests.mistakes", "--seed", "7", "--count", str(MISTAKES), "--kind", ",".join(KINDS)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert f"0 of {MISTAKES} answered wrongly" in done.stdout
