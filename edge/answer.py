@@ -42,7 +42,7 @@ def answer(
 
     Raises:
         SourceError: the source was lost, or no picture of it could be decoded; all frames before have been written.
-        ConfigError: a sink can take no more.
+        OutputError: a sink that nothing guards can take no more; `Outputs` guards those that a run is given.
     """
     while not stop.is_set() and tally.frames != frames and not any(sink.wants_stop for sink in sinks):
         clock = StageClock(ANSWER_STAGES)

@@ -36,7 +36,7 @@ _WHAT = {
 }
 _EPILOG = """\
 SOURCE: a picture, a folder of pictures, a video, 0 or /dev/video0, picamera:, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, folder:PATH (a PNG each), png:PATH (last frame), null:
+sinks: jsonl:PATH (- = standard output), video:PATH, folder:DIR (a JPEG each), png:PATH (last frame), null:
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
@@ -74,7 +74,8 @@ def ask(flags: argparse.Namespace) -> int:
     Raises:
         BundleError: no bundle for the task, or not one that can be trusted.
         SourceError: nothing to read, or the source was lost.
-        ConfigError: an output that cannot be written.
+        ConfigError: an output that makes no sense.
+        OutputError: the system refuses every output.
     """
     task: Task = flags.command
     uri = flags.source if flags.camera is None else check_camera(flags.camera)

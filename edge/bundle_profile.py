@@ -27,7 +27,7 @@ from edge.golden import check_golden, golden_inputs, read_golden
 from edge.machine import Heat, Machine, describe, heat, resident_mb
 from edge.model import guarded, preprocessor_of
 from edge.profiler import Histogram
-from edge.whole import write_file
+from edge.whole import staging, sweep, write_file
 
 FRAME_SHAPE = (720, 1280)
 """Height and width of the picture that is preprocessed: what most cameras give."""
@@ -163,12 +163,12 @@ def check_writable(path: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    probe = path.with_name(f".{path.name}")
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "a folder of that name")
-        probe.touch()
-        probe.unlink()
+        sweep(path.parent)
+        with staging(path.parent):
+            pass
     except OSError as error:
         raise ConfigError(_unwritable(path, error)) from error
 

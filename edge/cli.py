@@ -43,7 +43,7 @@ _FLAGS = {"sinks": "--sink", "camera_name": "--name"}
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:PATH, crops:DIR, null:
+sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:DIR, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show

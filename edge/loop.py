@@ -31,7 +31,7 @@ def run(
 
     Raises:
         SourceError: the source was lost; all frames before it have been written.
-        ConfigError: a sink can take no more.
+        OutputError: a sink that nothing guards can take no more; `Outputs` guards those that a run is given.
     """
     while not stop.is_set() and profiler.frames != frames and not any(sink.wants_stop for sink in sinks):
         clock = StageClock()

@@ -2,11 +2,11 @@
 
 | URI | what |
 |---|---|
-| `jsonl:PATH`, `jsonl:-` | one line of JSON a frame, to a file or to standard output |
+| `jsonl:PATH`, `jsonl:-` | one line of JSON a frame, behind what is in a file, or to standard output |
 | `video:PATH` | annotated frames, .mp4, .avi or .mkv |
 | `crops:DIR` | what each track looked like, to train on; `?every_ms=200&max_mb=500` bound it |
 | `png:PATH` | the last annotated frame |
-| `folder:PATH` | every annotated frame, as a PNG of its own |
+| `folder:DIR` | every annotated frame, as a JPEG of its own, or with `?format=png` a PNG |
 | `window:` | a window; q or Esc ends the run |
 | `null:` | nothing |
 """

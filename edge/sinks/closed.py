@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 LEVEL = 3
-"""Of gzip: 64 MB of lines take 0.9 s for 8.8 % of their size, against 2.5 s for 7.7 % at its own default of 6."""
+"""Of gzip. 64 MB of lines take 1.05 s of one core and come to 23 % of their size; 6 would take 2.3 s for 20 %, 1 would
+take 0.7 s for 26 %."""
 CHUNK_BYTES = 1 << 20
 """Read and compressed at once: bounds memory, and how long `close` waits for the thread to hear of it."""
 CLOSE_S = 2.0

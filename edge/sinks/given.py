@@ -11,7 +11,7 @@ FORMS = {
     "jsonl": "jsonl:PATH",
     "video": "video:PATH",
     "png": "png:PATH",
-    "folder": "folder:PATH",
+    "folder": "folder:DIR",
     "crops": "crops:DIR",
     "window": "window:",
     "null": "null:",

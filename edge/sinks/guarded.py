@@ -42,7 +42,10 @@ class Guarded:
         """
         self.failed = False
         self._uri, self._opener = uri, opener
-        self._mount = mount_of(path) if path is not None else None
+        self._mount: Path | None = None
+        if path is not None:
+            with suppress(OSError):  # of a working folder that is gone, which the sink itself says
+                self._mount = mount_of(path)
         self._sink: Sink | None = None
         self._began = False
         self._pause_s, self._try_s, self._look_s, self._since_s = FIRST_PAUSE_S, 0.0, 0.0, time.monotonic()

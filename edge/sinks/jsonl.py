@@ -19,7 +19,7 @@ from edge.errors import ConfigError, OutputError
 from edge.sinks.closed import ClosedParts, mend
 from edge.sinks.lines import to_gap, to_line, to_run
 from edge.sinks.options import number, split_options, whole_number
-from edge.sinks.place import Claim, claim
+from edge.sinks.place import Claim, claim, real_path
 from edge.sinks.sink import Output, named_path, unwritable
 from edge.types import FrameResult, Gap
 
@@ -142,7 +142,7 @@ class JsonlSink:
         """
         place, given = split_options(self._uri, rest, OPTIONS)
         options = {"rotate_mb": ROTATE_MB, "daily": 1, "keep": KEEP, "compress": 1, **given}
-        path = named_path(self._uri, place).resolve()
+        path = real_path(named_path(self._uri, place))
         if path.exists() and not path.is_file():
             self._size = None
             # a fifo without a reader is an error, not a long wait

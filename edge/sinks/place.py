@@ -64,7 +64,10 @@ def claim(path: Path, uri: str) -> Claim:
         ConfigError: another process, or another sink of this one, writes there.
         OutputError: the lock cannot be made: no right to write, a full or read-only disk.
     """
-    path = path.resolve()
+    try:
+        path = real_path(path)
+    except OSError as error:
+        raise unwritable(uri, error) from error
     lock_path = path.with_name(f".{path.name}.lock")
     while True:
         try:
@@ -90,6 +93,18 @@ def claim(path: Path, uri: str) -> Claim:
             if os.path.samestat(os.fstat(lock), lock_path.lstat()):
                 return Claim(lock, lock_path)
         os.close(lock)  # who held it before removed it just now
+
+
+def real_path(path: Path) -> Path:
+    """Return the path with all links followed.
+
+    Raises:
+        OSError: links that lead to themselves, or a working folder that is gone.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # as Python before 3.13 has it
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 def next_part(path: Path) -> Path:

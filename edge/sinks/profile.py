@@ -1,6 +1,5 @@
 """The profile of a run as a file: rewritten whole every minute, so that a killed run keeps one."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import msgspec
 
 from edge.errors import ConfigError, OutputError
 from edge.settings import given_path
-from edge.sinks.place import check_mount, mount_of
+from edge.sinks.place import check_mount, mount_of, real_path
 from edge.types import FrameResult
 from edge.whole import staging, sweep, write_file
 
@@ -29,6 +28,8 @@ def profile_path(text: str) -> Path:
     try:
         if path.is_dir():
             raise ConfigError(f"profile {path}: want a file, got a folder; add a file name")
+        if path.is_socket():
+            raise ConfigError(f"profile {path}: want a file, got a socket; name another")
         if not path.parent.is_dir():
             raise ConfigError(f"profile {path}: want an existing folder, got no {path.parent}; make it first")
     except OSError as error:
@@ -37,7 +38,7 @@ def profile_path(text: str) -> Path:
 
 
 class ProfileSink:
-    """Writes the figures of all frames so far: with the first frame, and in a thread while the run goes on."""
+    """Writes the figures of all frames so far: after the first frame, and in a thread while the run goes on."""
 
     def __init__(self, path: Path, summary: Callable[[], dict[str, object]]) -> None:
         """Remove what killed runs left, and see that the place can be written.
@@ -47,10 +48,14 @@ class ProfileSink:
             summary: returns the figures.
 
         Raises:
+            ConfigError: a link that leads to itself.
             OutputError: it cannot be written.
         """
         self.wants_stop = False
-        self._path, self._summary = Path(os.path.realpath(path)), summary
+        try:
+            self._path, self._summary = real_path(path), summary
+        except OSError as error:
+            raise ConfigError(f"profile {path}: want a path, got '{error.strerror}'; name another") from error
         self._plain = not path.exists() or path.is_file()  # a device or pipe is written once, at the end
         self._mount = mount_of(self._path)
         self._due_s = 0.0
@@ -76,14 +81,17 @@ class ProfileSink:
             raise self._refused(self._error) from self._error
         if not self._plain or time.monotonic() < self._due_s or (self._thread is not None and self._thread.is_alive()):
             return
+        figures = self._summary()
+        if figures.get("frames") == 0:  # an older profile that says something stays
+            return
         self._due_s = time.monotonic() + EVERY_S
         if self._first:  # what cannot be written is known at once
-            self._put(self._text())
+            self._put(_text(figures))
             if self._error is not None:
                 raise self._refused(self._error) from self._error
             self._first = False
             return
-        self._thread = threading.Thread(target=self._put, args=(self._text(),), name="profile", daemon=True)
+        self._thread = threading.Thread(target=self._put, args=(_text(figures),), name="profile", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -95,7 +103,7 @@ class ProfileSink:
         if self._thread is not None:
             self._thread.join()
         self._error = None
-        self._put(self._text())
+        self._put(_text(self._summary()))
         if self._error is not None:
             raise self._refused(self._error) from self._error
 
@@ -106,9 +114,6 @@ class ProfileSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _text(self) -> bytes:
-        return msgspec.json.format(msgspec.json.encode(self._summary()), indent=2) + b"\n"
 
     def _put(self, text: bytes) -> None:
         """Write the file whole, and remember why if it could not be."""
@@ -123,3 +128,7 @@ class ProfileSink:
 
     def _refused(self, error: OSError) -> OutputError:
         return OutputError(f"profile {self._path}: want a writable file, got '{error.strerror}'; free the disk")
+
+
+def _text(figures: dict[str, object]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n"

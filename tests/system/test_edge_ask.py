@@ -114,7 +114,9 @@ def test_a_video_is_asked_frame_by_frame_and_drawn_as_a_video(
 
 def test_answers_on_standard_output_are_json_alone(edge: Command, pictures: Path) -> None:
     done = edge("classify", pictures, "--sink", "jsonl:-")
-    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["blue.png", "green.png", "red.png"]
+    run, *answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert run["bundles"].keys() == {"classify"}
+    assert [answer["file"] for answer in answers] == ["blue.png", "green.png", "red.png"]
 
 
 def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Path, tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Pa
         (("classify", "PICTURES", "--bundle", "LOCALIZER"), 3, "want a model for task 'classify'"),
         (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean 'fake-localize'"),
         (("localize", "PICTURES", "--bundle", "./nowhere"), 3, "no such file"),
-        (("localize", "PICTURES", "--sink", "xml:a"), 2, "folder:PATH"),
+        (("localize", "PICTURES", "--sink", "xml:a"), 2, "folder:DIR"),
         (("localize", "PICTURES", "--sink", "folder:no/such/place"), 2, "want an existing folder"),
     ],
 )

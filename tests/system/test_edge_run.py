@@ -71,7 +71,16 @@ def test_it_follows_two_squares_through_a_video_and_says_so_in_json(
             owners.setdefault(label, set()).add(nearest["id"])
     assert {label: len(ids) for label, ids in owners.items()} == {"red": 1, "blue": 1}
     last = frames[-1]
-    assert set(last) == {"frame", "t_ms", "age_ms", "stages_ms", "shed", "detections", "tracks"}
+    assert last["camera"] == "squares.avi"
+    assert last.keys() - {"kind", "run", "camera", "time"} == {
+        "frame",
+        "t_ms",
+        "age_ms",
+        "stages_ms",
+        "shed",
+        "detections",
+        "tracks",
+    }
     assert set(last["tracks"][0]) == {"id", "box", "class", "score", "coasting", "distance"}
     assert last["detections"][0]["class"] == "blob"
 
@@ -123,7 +132,7 @@ def test_default_bundles_are_found_in_build_then_in_the_data_folder(
         fake_bundle(tmp_path / "data" / "edge-run" / "bundles", task)
     done = edge_run("--source", video, "--sink", "jsonl:-", bundles=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["run", *["frame"] * 3]
 
 
 def test_a_slow_embedder_is_shed_and_the_result_says_so(squares_video: Make, edge_run: Command, tmp_path: Path) -> None:
@@ -235,7 +244,7 @@ def test_a_signal_ends_the_run_after_the_frame_in_hand(
         arguments(*words, "--detector", detector.path, "--embedder", embedder.path), stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 20
-    while (not out.exists() or len(out.read_text().splitlines()) < 5) and time.monotonic() < deadline:
+    while (not out.exists() or len(out.read_text().splitlines()) < 6) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     said = process.communicate(timeout=20)[1]
@@ -247,3 +256,30 @@ def test_a_signal_ends_the_run_after_the_frame_in_hand(
     capture = cv2.VideoCapture(str(film))
     # The film keeps the source's time: a dropped frame is filled by its neighbour.
     assert written <= sum(capture.read()[0] for _ in range(60)) <= 60, "the film was closed and plays"
+
+
+def test_restarts_keep_what_older_runs_wrote_until_they_are_told_to_overwrite(
+    edge_run: Command, squares_video: Make, tmp_path: Path
+) -> None:
+    config = tmp_path / "gate.toml"
+    config.write_text(
+        f'source = "{squares_video(3)}"\ncamera_name = "gate"\n'
+        'sinks = ["jsonl:a.jsonl", "folder:f", "crops:c?every_ms=0"]\n[track]\nconfirm = 1\n'
+    )
+    work = tmp_path / "work"
+
+    def runs() -> list[int]:
+        every = [json.loads(line) for line in (work / "a.jsonl").read_text().splitlines()]
+        assert [line["frame"] for line in every if line["kind"] == "frame"] == [0, 1, 2] * (len(every) // 4)
+        told = [line["run"] for line in every if line["kind"] == "run"]
+        assert len(set(told)) == len(told)
+        assert {line["camera"] for line in every} <= {"gate", "yard"}
+        return [len(told), len(list((work / "f").iterdir())), len(list((work / "c").iterdir()))]
+
+    for count in range(1, 11):
+        assert edge_run(config).returncode == 0
+        if count in (1, 10):
+            assert runs() == [count] * 3
+    assert edge_run(config, "--overwrite", "--name", "yard").returncode == 0
+    assert runs() == [1] * 3
+    assert json.loads((work / "a.jsonl").read_text().splitlines()[0])["camera"] == "yard"

@@ -142,8 +142,13 @@ def test_stream_comes_back_after_a_loss(camera, caplog):
         camera.broken.clear()
         wait_until(lambda: camera.connections > 1)
         end = time.monotonic() + 10
+        lost_ns = 0
         while (after := source.read()).t_capture_ns < before.t_capture_ns + 600_000_000:
+            lost_ns += after.lost_ns
             assert time.monotonic() < end
+        lost_ns += after.lost_ns
+        assert 250_000_000 <= lost_ns <= after.t_source_ns - before.t_source_ns
+        assert source.read().lost_ns == 0
     assert after.index > before.index
     assert after.t_source_ns - before.t_source_ns >= 600_000_000  # the clock went on
     assert "lost" in caplog.text

@@ -26,12 +26,14 @@ class Valve:
         self.closed = threading.Event()
         self.last: Frame | Exception | None = None
         self.count = 0
+        self.lost_ns = 0
 
     def read(self) -> Frame | None:
         self.gate.acquire()
         if self.last is not None:
             raise self.last
-        frame = Frame(self.count, time.monotonic_ns(), np.full((2, 2, 3), self.count, np.uint8), self.count * 1000)
+        picture = np.full((2, 2, 3), self.count, np.uint8)
+        frame = Frame(self.count, time.monotonic_ns(), picture, self.count * 1000, lost_ns=self.lost_ns)
         self.count += 1
         return frame
 
@@ -73,6 +75,20 @@ def test_live_gives_the_newest_frame_and_counts_the_others():
         assert source.dropped == 4
         valve.gate.release()  # close() finds a thread that is not stuck
     assert valve.closed.wait(2)
+
+
+def test_live_tells_of_a_loss_even_if_nobody_saw_the_first_frame_after_it():
+    valve = Valve()
+    valve.gate.release()
+    with LiveSource(valve) as source:
+        assert source.read().lost_ns == 0
+        for lost_ns in (5, 0, 7, 0):
+            valve.lost_ns = lost_ns
+            valve.let(1)
+        assert source.read().lost_ns == 12
+        valve.let(1)
+        assert source.read().lost_ns == 0
+        valve.gate.release()
 
 
 def test_live_reader_waits_for_a_new_frame():

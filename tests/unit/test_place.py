@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError, OutputError
+from edge.sinks import open_sink
 from edge.sinks.place import claim, mount_of, next_part, next_run
 from edge.sinks.sink import unwritable
+from tests.output import an_output
 
 
 def test_a_place_is_held_by_one_until_it_is_closed_and_nothing_is_left(tmp_path: Path) -> None:
@@ -38,6 +40,14 @@ def test_a_lock_that_others_made_meanwhile_stays(tmp_path: Path) -> None:
     with claim(tmp_path / "d" / "a", "x"):
         first.close()
         assert (tmp_path / "d" / ".a.lock").exists()
+
+
+@pytest.mark.parametrize("kind", ["jsonl:{}", "png:{}.png", "folder:{}", "crops:{}"])
+def test_a_link_that_leads_to_itself_is_answered(tmp_path: Path, kind: str) -> None:
+    for name in ("a", "a.png"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    with pytest.raises((ConfigError, OutputError), match=r"symbolic links|File exists"):
+        open_sink(kind.format(tmp_path / "a"), an_output())
 
 
 def test_parts_count_on_from_the_largest(tmp_path: Path) -> None:

@@ -21,19 +21,22 @@ def test_it_is_rewritten_whole_while_a_run_goes_on_and_leaves_nothing_else(
     with ProfileSink(tmp_path / "p.json", lambda: {"frames": frames}) as sink:
         assert not list(tmp_path.iterdir()), "the check leaves nothing, and what was left is swept"
         sink.write(result())
-        assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 0}
+        assert not list(tmp_path.iterdir()), "an older profile is not replaced by one of no frame"
         frames = 1
         sink.write(result())
-        assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 0}, "not every frame"
+        assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 1}
+        frames = 2
+        sink.write(result())
+        assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 1}, "not every frame"
         monkeypatch.setattr(edge.sinks.profile, "EVERY_S", 0.0)
-        for frames in (2, 3):
+        for frames in (3, 4):
             sink._due_s = 0
             sink.write(result())
             assert sink._thread is not None
             sink._thread.join()
             assert json.loads((tmp_path / "p.json").read_text()) == {"frames": frames}
-        frames = 4
-    assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 4}
+        frames = 5
+    assert json.loads((tmp_path / "p.json").read_text()) == {"frames": 5}
     assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
 
 
