@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert zoo ablation test kill fuzz check bench clean
+.PHONY: help demo convert zoo ablation test kill fuzz mistakes check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -74,6 +74,10 @@ bench: $(INSTALLED)  ## measure the loop against bare models, and its parts agai
 fuzz: $(INSTALLED)  ## give the commands 2,000 damaged bundles, models, pictures and films, ten minutes
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --mutations 2000 --minutes 10 \
 	    $(if $(KIND),--kind $(KIND)) $(if $(KEEP),--keep $(KEEP))
+
+# SEED= another one, COUNT= another number, KIND= "flags,configs,commands,cut files"; 1 if an answer is wrong.
+mistakes: $(INSTALLED)  ## make 1,500 plain mistakes in flags, configurations and files: is each answered in one sentence?
+	$(BIN)/python -m tests.mistakes --seed $(or $(SEED),1) --count $(or $(COUNT),1500) $(if $(KIND),--kind "$(KIND)")
 
 clean:  ## remove build/ and .venv/
 	rm -rf build .venv dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

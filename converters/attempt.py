@@ -72,7 +72,7 @@ def attempt(folder: Path, variant: Variant, settings: Settings | None, stamp: st
     if not runtime_installed(variant.runtime):
         raise ConfigError(
             f"runtime '{variant.runtime}': want it installed to check what is written, got none; "
-            "do: pip install 'edge-run[convert]'"
+            "do, in the checkout: pip install -e '.[convert]'"
         )
     begun = time.monotonic()
     study, traced = read_study(folder), read_traced(folder)
@@ -185,7 +185,7 @@ def _parity(study: Study, variant: Variant, backend: Backend) -> tuple[OutputPar
         tell(number, len(study.parity_rows), "comparing tensors")
         got.append(_run(backend, study.parity.inputs(row)))
     names = [spec.name for spec in study.outputs]
-    return compare(names, study.reference, got, study.recipe.variants[variant.name].cosine_min)
+    return compare(names, study.reference, got, study.recipe.variants[variant.name].cosine_min, variant.kind)
 
 
 def _answers(study: Study, backend: Backend) -> list[Answer]:

@@ -4,10 +4,12 @@ The wrong scale is the commonest mistake of all: a model quantised with 0..1 whe
 cases of a hundred, and no tool says a word.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.examples import Examples, Tensor, Truth
 from converters.facts import DRIFT_LIMIT, Drift, Facts
@@ -26,6 +28,10 @@ _NARROW = 0.02
 """Share of the expected range that the data must span to be in that scale: 0..1 spans 0.004 of 0..255."""
 _WIDE = 8.0
 """How many times the expected range the data may span: 0..255 spans 255 times 0..1."""
+_LUCK = 1000
+"""Ten answers of ten on another class are by luck one case in 1,024; a class of fewer answers proves nothing."""
+_NAMED = 3
+"""Classes in another's place that are named; the order that follows has them all."""
 _CHANCE = 2.0
 """A classifier must be right this many times as often as the most common class alone, or 10 points better."""
 
@@ -108,13 +114,16 @@ def _check_scale(
         )
 
 
-def check_answers(task: Task, answers: Sequence[Answer], truth: Truth | None) -> Iterator[Finding]:
+def check_answers(
+    task: Task, answers: Sequence[Answer], truth: Truth | None, labels: Sequence[str] = ()
+) -> Iterator[Finding]:
     """Name what Keras' own answers give away: a model that sees nothing in its inputs.
 
     Args:
         task: of the model.
         answers: of Keras, by the task's judge.
         truth: None where nobody said what is right.
+        labels: names of the classes, in the order that the person gave.
     """
     if task == "embed" and len(answers) > 1:
         vectors = np.stack([answer[0] for answer in answers[:_LOOKED_AT]])
@@ -124,9 +133,14 @@ def check_answers(task: Task, answers: Sequence[Answer], truth: Truth | None) ->
                 words="model: want another vector for another picture, got the same for all; the input is most "
                 "likely in the wrong scale",
             )
-    if task != "classify" or len(answers) < FEWEST:
+    if task != "classify" or not answers:
         return
     chosen = np.array([answer[0] for answer in answers])
+    if truth is not None and truth.classes is not None and (moved := swapped_classes(chosen, truth.classes)):
+        yield Finding(severity="error", words=_other_order(moved, labels or truth.names))
+        return
+    if len(answers) < FEWEST:
+        return
     if truth is None or truth.classes is None:
         if len(set(chosen.tolist())) == 1:
             yield Finding(
@@ -141,9 +155,43 @@ def check_answers(task: Task, answers: Sequence[Answer], truth: Truth | None) ->
         yield Finding(
             severity="error",
             words=f"model: want Keras itself to be right more often than by chance, got {100 * right:.1f} % where "
-            f"always the same class gives {100 * commonest:.1f} %: the input is most likely in the wrong scale, or "
-            "the labels are in another order",
+            f"always the same class gives {100 * commonest:.1f} %: the input is most likely in the wrong scale",
         )
+
+
+def swapped_classes(chosen: NDArray[np.int64], right: NDArray[np.int64]) -> dict[int, int]:
+    """Find classes whose answers stand on examples of another class: labels in another order than in training.
+
+    A class behaves as another one if more than half of its answers are on examples of that, and by luck alone (each
+    answer there or elsewhere, like a coin) that would happen in one case of `_LUCK`. That the labels are to blame, and
+    not a bad model, is said only if these classes have one another's names, and so the order can be mended.
+
+    Args:
+        chosen: int64 (N,), the class that Keras gave each example.
+        right: int64 (N,), its class by the labels.
+
+    Returns:
+        Class -> the class that it behaves as; empty = none.
+    """
+    moved: dict[int, int] = {}
+    for place in sorted(set(chosen.tolist())):
+        found = right[chosen == place]
+        behaves = int(np.bincount(found).argmax())
+        hits, answers = int((found == behaves).sum()), len(found)
+        luck = sum(math.comb(answers, more) for more in range(hits, answers + 1)) / 2**answers
+        if behaves != place and luck < 1 / _LUCK:
+            moved[place] = behaves
+    return moved if set(moved) == set(moved.values()) else {}
+
+
+def _other_order(moved: Mapping[int, int], labels: Sequence[str]) -> str:
+    """Say which classes have another's name, and the order that is right."""
+    names = dict(enumerate(labels))
+    said = [f"class {a} '{names.get(a, a)}' behaves as '{names.get(b, b)}'" for a, b in list(moved.items())[:_NAMED]]
+    more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+    order = ",".join(names[moved.get(place, place)] for place in range(len(labels)))
+    cure = f"give them in the order of training: --labels {order}" if labels else "give y in the order of training"
+    return f"labels: want them in the order of training, got another: {', '.join(said)}{more}; {cure}"
 
 
 def _span(samples: Sequence[Sample]) -> tuple[float, float]:

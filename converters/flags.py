@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from converters.facts import Facts
 from converters.load import Origin
+from converters.parity import COSINES
 from converters.recipe import (
     VARIANTS,
     Embedding,
@@ -23,12 +24,8 @@ from converters.targets import TARGETS
 from edge.bundle import Decoder, Preprocess, Task, TensorSpec
 from edge.errors import ConfigError
 
-COSINES: dict[Kind, float] = {"fp32": 0.9999, "fp16": 0.999, "dynamic": 0.9, "int8": 0.85, "u8s8": 0.85, "int16x8": 0.9}
-"""Smallest cosine with Keras of a model whose task has a metric: enough to say that it is the same model. Whether it
-is good enough, the metric says."""
-
 TASKLESS_COSINES: dict[Kind, float] = {**COSINES, "dynamic": 0.98, "int8": 0.95, "u8s8": 0.95, "int16x8": 0.98}
-"""The same for a model of task `other`, which nothing but its tensors can judge."""
+"""`COSINES` for a model of task `other`, which nothing but its tensors can judge."""
 
 CALIBRATING = 200
 """Examples that calibrate, at most; from 100 on nothing changed in the models measured (docs/converting.md)."""
@@ -74,7 +71,7 @@ def recipe_of(options: argparse.Namespace, facts: Facts) -> Recipe:
         name=options.name or _name(options.models[0]),
         task=task,
         model=options.models[0],
-        variants={name: Rules(cosine_min=cosines[VARIANTS[name].kind]) for name in names},
+        variants={name: Rules(cosine_min=None if task == "embed" else cosines[VARIANTS[name].kind]) for name in names},
         size=size if size is None or size[0] != size[1] else size[0],
         preprocess=preprocess,
         calibration=(calibrating,) if data else (),

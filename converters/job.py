@@ -35,6 +35,7 @@ from converters import sandbox
 from converters.handback import misbehaved, pack, regular_files, unpack
 from converters.load import ConversionError, Origin
 from edge.backends.onnx import no_telemetry
+from edge.bar import bar
 from edge.errors import EdgeError
 from edge.redact import printable
 from edge.whole import staging, sweep
@@ -51,7 +52,7 @@ MEGABYTES = 12_000
 _PRELOADED = ["numpy", "cv2", "tensorflow", "keras", "tf2onnx", "onnxruntime.quantization"]
 _parent: int | None = None
 """In a child: the pipe that its progress and its answer go into."""
-_told = 0.0
+_told, _doing = 0.0, ""
 
 _HEAD = struct.Struct("!8sQ")
 """Before each message: its kind, and how long it is."""
@@ -93,10 +94,10 @@ DEFAULT_LIMITS = Limits()
 
 def tell(done: int, total: int, doing: str) -> None:
     """Report progress from inside a job to the process that runs it; does nothing elsewhere."""
-    global _told
+    global _told, _doing
     now = time.monotonic()
-    if _parent is not None and now - _told > _WATCH_S:
-        _told = now
+    if _parent is not None and (now - _told > _WATCH_S or doing != _doing):  # a new step is never left untold
+        _told, _doing = now, doing
         _send(_parent, "progress", [done, total, doing])
 
 
@@ -336,11 +337,11 @@ def _warn(complaint: str) -> None:
 def _await(child: Any, answer: _Answer, limits: Limits, what: str) -> None:
     """Gather what the child sends until it has answered or is gone."""
     until = time.monotonic() + limits.seconds
-    with _Bar(what) as bar:
+    with _Bar(what) as shown:
         while not answer.ended:
             answer.gather(_WATCH_S)
             if answer.progress is not None:
-                bar.show(*answer.progress)
+                shown.show(*answer.progress)
                 answer.progress = None
             if answer.kind is None and time.monotonic() > until:
                 raise ConversionError(
@@ -351,7 +352,7 @@ def _await(child: Any, answer: _Answer, limits: Limits, what: str) -> None:
                     f"{what}: want at most {limits.megabytes:.0f} MB of memory, got more; raise --memory-limit, "
                     "or give fewer calibration inputs"
                 )
-            bar.tick()
+            shown.tick()
     if answer.kind is None:
         child.join(5)
 
@@ -361,9 +362,7 @@ class _Bar:
 
     def __init__(self, what: str) -> None:
         tqdm.set_lock(threading.RLock())  # its own is one of multiprocessing, which warns of itself at the end
-        self._bar: Any = tqdm(
-            desc=what, leave=False, delay=2, disable=None, bar_format="{desc} {bar:24} {elapsed} {postfix}"
-        )
+        self._bar: Any = bar(desc=what, delay=2, bar_format="{desc} {bar:24} {elapsed} {postfix}")
 
     def show(self, done: int, total: int, doing: str) -> None:
         """Say what is being done, and how much of it is."""

@@ -78,7 +78,7 @@ def refusal(folder: Path, name: str, current: str) -> str:
     """Return why this optional variant failed under this stamp; "" where it did not."""
     try:
         made_under, _, reason = (folder / _REFUSED / f"{name}.txt").read_text("utf-8").partition("\n")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
     return reason.strip() if made_under == current else ""
 

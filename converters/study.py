@@ -188,7 +188,7 @@ def study(origin: Origin, recipe: Recipe, places: Places, calibrated: bool, fold
     if any(finding.severity == "error" for finding in findings):
         return tuple(findings)
     references, answers = _ask(loaded, traced, recipe, labels, parity, metric)
-    findings += check_answers(recipe.task, answers, metric.truth)
+    findings += check_answers(recipe.task, answers, metric.truth, labels)
     if any(finding.severity == "error" for finding in findings):
         return tuple(findings)
     golden, photo = _golden(traced, recipe, parity)

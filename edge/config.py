@@ -1,6 +1,6 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ import msgspec
 
 from edge.errors import ConfigError
 from edge.redact import hide_password
-from edge.settings import Count, Share, convert, did_you_mean, read_toml
+from edge.settings import Count, Share, convert, did_you_mean, given_path, read_toml
 
 DRAWN = ("clock", "count")
 """What can be drawn on pictures besides boxes: the time, and how many of each class are in sight."""
@@ -84,13 +84,17 @@ class Config(_Section, frozen=True):
     track: Track = msgspec.field(default_factory=Track)
 
 
-def read_config(path: Path) -> dict[str, object]:
+def read_config(path: str | Path) -> dict[str, object]:
     """Read a configuration file's keys and values, unchecked.
+
+    Args:
+        path: as it was typed.
 
     Raises:
         ConfigError: no such file, or not TOML.
     """
-    return read_toml(path, f"config {hide_password(str(path))}")
+    what = f"config {hide_password(str(path))}"
+    return read_toml(given_path(str(path), what), what)
 
 
 def check_drawn(words: Iterable[str], known: Sequence[str] = DRAWN) -> None:
@@ -108,12 +112,17 @@ def check_drawn(words: Iterable[str], known: Sequence[str] = DRAWN) -> None:
             raise ConfigError(f"draw: unknown word '{hide_password(word)}'; {did_you_mean(word, known)}")
 
 
-def make_config(values: dict[str, object]) -> Config:
+def make_config(values: Mapping[str, object], what: str = "config", flags: Mapping[str, str] | None = None) -> Config:
     """Check keys and values and make a configuration of them; missing keys take their defaults.
+
+    Args:
+        values: from the file and the flags.
+        what: begins the sentence of an error.
+        flags: key -> the flag that gave its value.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
-    config = convert(values, Config, "config")
+    config = convert(values, Config, what, flags)
     check_drawn(config.draw)
     return config

@@ -1,11 +1,12 @@
 """What a person wrote: TOML files, values in their ranges, words from a list, paths. One sentence for each mistake.
 
 Configurations and recipes are `msgspec` structs whose fields have one of the types below, so that a range is stated
-once, where the field is, and checked for every file and flag in the same way.
+once, where the field is, and checked for every file and flag in the same way. A struct that compares two of its keys
+raises `ValueError("keep_ms of at least coast_ms")` in `__post_init__`: what it wants, or "what it wants, got Y".
 """
 
 import difflib
-import re
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 
 from edge.errors import ConfigError
 from edge.limits import LimitError, read_file
+from edge.wants import sentence, shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,8 +25,13 @@ else:
 
 MOST_BYTES = 1_000_000
 """The largest TOML file that is read: a configuration or recipe has under two hundred lines."""
-MOST_SHOWN = 60
-"""Characters of a wrong value that a message repeats."""
+MOST_LISTED = 12
+"""Words that a message lists where none of them resembles what was typed: a line of a terminal."""
+RESEMBLING = 0.65
+"""How alike two words must be, 0 to 1, for one to be a slip of the other, by `difflib`'s ratio: one wrong letter of
+three is .67 and a slip ('lov' is 'low'); 'cat' and 'boat', .57, are two words."""
+MOST_PATH_BYTES, MOST_NAME_BYTES = 4095, 255
+"""Of a path and of each name in it: what Linux and its file systems take."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A part of a whole, or a score."""
@@ -38,12 +45,38 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """How many, where 0 means none."""
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 """Of a random generator; numpy and Keras take 32 bits."""
-PlainName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")]
+BelowOne = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+"""A part that is taken away: something must be left."""
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1)]
+"""Of learning: 0 learns nothing, and above 1 no net here stays finite."""
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+"""A side of a model's picture; cameras give up to about 4,000, and models here take up to 416."""
+_LETTERS = "plain letters, digits, _ . + and -, without a dot in front"
+PlainName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z", description=f"a name of 1 to 100 {_LETTERS}")
+]
 """A name that becomes part of a file's name: no separator, no leading dot, no space."""
+PlainNameOrNone = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.+-]{0,99})?\Z", description=f"a name of up to 100 {_LETTERS}"),
+]
+"""The same, where "" means none."""
+Word = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+-]{0,99}\Z",
+        description="a name of 1 to 100 plain letters, digits, _ + and -, without a dot",
+    ),
+]
+"""A plain name without a dot, of which longer names are made."""
+Place = Annotated[
+    str, msgspec.Meta(pattern=r"^[^\0]{0,4095}\Z", description="a path below 4,096 characters, without a zero byte")
+]
+"""A path as it is written in a file: file systems take no zero byte and less than 4,096 bytes.
+
+A pattern's description is what a message says in its place."""
 
 _T = TypeVar("_T")
-_PLACE = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -57,7 +90,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         ConfigError: not readable, too large, no TOML, or nested or numbered beyond what Python reads.
     """
     try:
-        return tomllib.loads(read_file(path, MOST_BYTES).decode("utf-8"))
+        return tomllib.loads(read_file(path, MOST_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{what}: want a readable TOML file, got '{error.strerror}'; check the path") from error
     except LimitError as error:
@@ -65,16 +98,17 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{what}: want TOML with a few levels, got a very deep nesting; check the file") from error
     except ValueError as error:  # no TOML, no UTF-8, or a number of more digits than Python reads
-        raise ConfigError(f"{what}: want TOML, got '{_short(error)}'; correct that place") from error
+        raise ConfigError(f"{what}: want TOML, got '{shown(error)}'; correct that place") from error
 
 
-def convert(values: Mapping[str, Any], kind: type[_T], what: str) -> _T:
+def convert(values: Mapping[str, Any], kind: type[_T], what: str, flags: Mapping[str, str] | None = None) -> _T:
     """Make a checked struct of keys and values.
 
     Args:
         values: as `read_toml` returns them.
         kind: a `msgspec.Struct`; its fields' types state the ranges.
         what: begins the sentence of an error, as "config gate.toml".
+        flags: key -> the flag that its value came from, as "--frames"; a sentence about it begins with the flag.
 
     Raises:
         ConfigError: an unknown or missing key, or a value of the wrong type or out of its range.
@@ -82,16 +116,33 @@ def convert(values: Mapping[str, Any], kind: type[_T], what: str) -> _T:
     try:
         return msgspec.convert(dict(values), kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{what}: {_sentence(str(error), values, kind)}") from error
+        key, words = sentence(error, values, kind, did_you_mean)
+        top = key.partition(".")[0].partition("[")[0]
+        place = f"{what}: {key}" if key else what
+        raise ConfigError(f"{(flags or {}).get(top, place)}: {words}") from error
+    except UnicodeEncodeError as error:  # bytes that are no UTF-8, typed where a number belongs
+        wrong = next((key for key, value in values.items() if isinstance(value, str) and not value.isascii()), "")
+        place = (flags or {}).get(wrong, f"{what}: {wrong}" if wrong else what)
+        raise ConfigError(f"{place}: want text in UTF-8, got other bytes; correct it") from error
     except RecursionError as error:
         raise ConfigError(f"{what}: want a few levels of tables, got a very deep nesting; check the file") from error
+
+
+def number(text: str) -> int | float | str:
+    """Read the number that a flag was given; a text that is none comes back, for `convert` to say what it wants."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:  # not this kind, or more digits than Python reads as a whole number
+            continue
+    return text
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return the word of a list that was probably meant: the same but for case, or within a few letters."""
     known = list(words)
     lower = {name.lower(): name for name in reversed(known)}
-    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    found = difflib.get_close_matches(word[:MOST_NAME_BYTES].lower(), lower, n=1, cutoff=RESEMBLING)
     return lower[found[0]] if found else None
 
 
@@ -99,7 +150,10 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown word: "did you mean 'person'?", or the words there are."""
     known = list(words)
     meant = nearest(word, known)
-    return f"did you mean '{meant}'?" if meant else f"there are {', '.join(known) or 'none'}"
+    if meant is not None:
+        return f"did you mean '{meant}'?"
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return f"there are {', '.join(known[:MOST_LISTED]) or 'none'}{more}"
 
 
 def given_path(text: str, what: str) -> Path:
@@ -110,70 +164,26 @@ def given_path(text: str, what: str) -> Path:
         what: begins the sentence of an error.
 
     Raises:
-        ConfigError: a NUL character, a name longer than a file system takes, or the home of nobody.
+        ConfigError: an empty text, a NUL or unpaired surrogate character, a path or name longer than a file system
+            takes, or the home of nobody.
     """
+    if not text:
+        raise ConfigError(f"{what}: want a path, got an empty text; write the path")
     if "\0" in text:
         raise ConfigError(f"{what}: want a path, got one with a NUL character; correct it")
-    if len(text.encode("utf-8", "surrogateescape")) >= 4096 or any(
-        len(part.encode("utf-8", "surrogateescape")) > 255 for part in text.split("/")
-    ):
-        raise ConfigError(f"{what}: want a path, got one of {len(text)} characters; file systems take less")
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        name = os.fsencode(path)
     except RuntimeError as error:
-        raise ConfigError(f"{what}: want a path, got the home folder of nobody; name the folder itself") from error
-
-
-def _sentence(message: str, values: Mapping[str, Any], kind: Any) -> str:
-    """Turn msgspec's message into "KEY: want X, got Y"."""
-    placed = _PLACE.match(message)
-    complaint, path = (placed[1], placed[2].lstrip(".")) if placed else (message, "")
-    key = f"{path}: " if path else ""
-    unknown = _UNKNOWN.match(complaint)
-    if unknown:
-        return f"{key}unknown key '{unknown[1]}'; {did_you_mean(unknown[1], _keys(kind, path))}"
-    if complaint.startswith("Object missing required field"):
-        return f"{key}want the key {complaint.rpartition(' ')[2]}, got a table without it; add it"
-    want = complaint[0].lower() + complaint[1:]
-    want = want.removeprefix("expected ").replace("`", "")
-    got = _value(values, path)
-    if ", got " in want:  # the type is wrong: msgspec says both
-        return f"{key}want {want}; correct it"
-    return f"{key}want {want}, got {_short(got)}; correct it"
-
-
-def _value(values: Any, path: str) -> Any:
-    """Return what stands at a path such as "track.confirm" or "sinks[2]"; the last part that can be followed."""
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        try:
-            values = values[int(index)] if index else values[name]
-        except (KeyError, IndexError, TypeError):
-            break
-    return values
-
-
-def _keys(kind: Any, path: str) -> list[str]:
-    """Return the keys that the struct at a path has; none if the path goes through a table of any names."""
-    for name in re.findall(r"[^.\[\]]+", path):
-        found = {field.encode_name: field.type for field in _fields(kind)}
-        kind = _struct(found.get(name))
-    return [field.encode_name for field in _fields(kind)]
-
-
-def _fields(kind: Any) -> tuple[Any, ...]:
-    return msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
-
-
-def _struct(kind: Any) -> Any:
-    """Return the struct inside a type such as `Track`, `Track | None` or `tuple[Track, ...]`; None if there is none."""
-    inner = getattr(kind, "__args__", ())
-    found = [_struct(part) for part in inner] if inner else [kind if _fields(kind) else None]
-    return next((part for part in found if part is not None), None)
-
-
-def _short(value: object) -> str:
-    try:
-        text = str(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return "a very large number"
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+        raise ConfigError(
+            f"{what}: want a path, got the home folder of a user who is not known here; write the folder itself"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{what}: want a path, got one with a character that no file name has; correct it") from error
+    longest = max(map(len, name.split(b"/")))
+    if len(name) > MOST_PATH_BYTES or longest > MOST_NAME_BYTES:
+        raise ConfigError(
+            f"{what}: want a path of at most {MOST_PATH_BYTES} bytes and {MOST_NAME_BYTES} a name, got {len(name)} "
+            f"and {longest}; give a shorter one"
+        )
+    return path

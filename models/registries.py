@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
-from tqdm import tqdm
-
+from edge.bar import bar
 from edge.errors import EdgeError
 
 Registry = Literal["npm", "pypi", "debian"]
@@ -148,7 +147,7 @@ def _run(command: Sequence[str], folder: Path) -> None:
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
         ) as process,
-        tqdm(desc=f"  {name}", bar_format="{desc} at work, {elapsed}", disable=None, leave=False) as clock,
+        bar(desc=f"  {name}", bar_format="{desc} at work, {elapsed}") as clock,
     ):  # fmt: skip
         try:
             output = _wait(process, clock.refresh)

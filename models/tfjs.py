@@ -29,13 +29,17 @@ def read_tfjs(topology: Path) -> dict[str, Array]:
         BundleError: a file is missing, is no such model, or has more or fewer bytes than it lists.
     """
     try:
-        groups = json.loads(read_file(topology))["weightsManifest"]
-    except (OSError, ValueError, KeyError) as error:
+        return _read(topology)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
-            f"{topology.name}: want a TensorFlow.js graph model, got {error!r}; fetch it again"
+            f"{topology.name}: want a TensorFlow.js graph model, got {error!r:.200}; fetch it again"
         ) from error
+
+
+def _read(topology: Path) -> dict[str, Array]:
+    """Read it; a file that is no such model raises what Python raises for values of another kind."""
     arrays: dict[str, Array] = {}
-    for group in groups:
+    for group in json.loads(read_file(topology))["weightsManifest"]:
         names = [topology.parent / name for name in group["paths"]]
         missing = [path.name for path in names if not path.is_file()]
         if missing:

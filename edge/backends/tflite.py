@@ -13,6 +13,7 @@ from edge.backends import Tensor, in_words
 from edge.backends.tflite_file import check_tensors, check_tflite_file
 from edge.bundle import Bundle, TensorSpec
 from edge.errors import BundleError, LimitError
+from edge.quiet import quietly
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,11 @@ class TFLiteBackend:
         interpreter_class = importlib.import_module(f"{_PACKAGES[package]}.interpreter").Interpreter
         try:
             check_tflite_file(bundle.model_path)
-            self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
-            check_tensors(self._interpreter.get_tensor_details(), bundle.model_path.stat().st_size)
-            self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner(_SIGNATURE)
+            with quietly():  # LiteRT tells of its delegate, and has no switch for that
+                self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
+                check_tensors(self._interpreter.get_tensor_details(), bundle.model_path.stat().st_size)
+                self._interpreter.allocate_tensors()
+                runner = self._interpreter.get_signature_runner(_SIGNATURE)
         except LimitError as error:
             raise BundleError(
                 f"bundle {bundle.path}: {bundle.manifest.model_file}: {error}; convert it again"
@@ -99,11 +101,11 @@ def _warn_of_legacy_runtime(version: str) -> None:
     if int(np.__version__.split(".")[0]) >= 2:
         raise BundleError(
             f"tflite-runtime {version}: want numpy below 2, got {np.__version__}; "
-            "do: pip install 'edge-run[tflite-legacy]', or better 'edge-run[tflite]'"
+            "do: pip install 'numpy<2' 'opencv-python<4.12', or better: pip install ai-edge-litert"
         )
     log.warning(
         "tflite-runtime %s is 2 times slower than ai-edge-litert with float models and 6 to 10 times with int8 "
-        "ones (measured on x86); where your Python allows: pip install 'edge-run[tflite]'",
+        "ones (measured on x86); where your Python allows: pip install ai-edge-litert",
         version,
     )
 

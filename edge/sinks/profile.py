@@ -28,6 +28,8 @@ def profile_path(text: str) -> Path:
     try:
         if path.is_dir():
             raise ConfigError(f"profile {path}: want a file, got a folder; add a file name")
+        if path.is_socket():
+            raise ConfigError(f"profile {path}: want a file, got a socket; name another")
         if not path.parent.is_dir():
             raise ConfigError(f"profile {path}: want an existing folder, got no {path.parent}; make it first")
     except OSError as error:

@@ -4,26 +4,37 @@ The changes of a row are keys of the base's own recipe; for layers, `set` change
 `swap` puts other layers in the place of a kind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import msgspec
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.settings import Seed
 from edge.whole import write_file
 from models.classify.data import pictures_of
 from models.classify.jobs import CONFUSION_FILE, job_of
-from models.classify.recipe import Recipe, check
+from models.classify.recipe import Recipe
 from models.page import Block, Heading, Picture, Table, Text, to_html, to_markdown
 from models.training.archive import writable
-from models.training.recipe import Part, read_recipe
+from models.training.recipe import Part, made_of, read_recipe
 from models.training.run import CURVES_FILE, Figures, train
 
 BASE = "base"
+
+
+Title = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,+% -]{0,99}\Z",
+        description="a name of 1 to 100 plain letters, digits, spaces and _ . , + % -",
+    ),
+]
+"""Of a row: a folder's name that reads like words."""
 
 
 class Row(Part, frozen=True):
@@ -37,7 +48,7 @@ class Row(Part, frozen=True):
         swap: kind of layer -> layers in its place; [] leaves it out.
     """
 
-    name: str
+    name: Title
     group: str
     change: dict[str, Any] = msgspec.field(default_factory=dict)
     set: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
@@ -55,9 +66,20 @@ class Ablation(Part, frozen=True):
     """
 
     words: str
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[Seed, ...], msgspec.Meta(min_length=1)]
     base: dict[str, Any]
     rows: tuple[Row, ...]
+
+    def complaints(self) -> Iterator[str]:
+        """See `Part.complaints`."""
+        names = [BASE, *(row.name for row in self.rows)]
+        for name in names:
+            if names.count(name) > 1:
+                yield f"rows: want each name once, and none called {BASE}, got '{name}' twice; rename one"
+        for row in self.rows:
+            for kind in (*row.set, *row.swap):
+                if kind not in _kinds(self.base):
+                    yield f"row {row.name}: want a kind of layer of the base, got '{kind}'; correct it"
 
 
 @dataclass(frozen=True)
@@ -90,18 +112,17 @@ def read_ablation(path: Path) -> tuple[Ablation, dict[str, Recipe]]:
         ConfigError: not readable, no seed, a row that is no recipe, or a name that is no folder's.
     """
     study = read_recipe(path, Ablation)
-    if not study.seeds or min(study.seeds) < 0:
-        got = ", ".join(map(str, study.seeds)) or "none"
-        raise ConfigError(f"recipe {path}: seeds: want one or more, each 0 or more, got {got}; correct them")
-    recipes = {BASE: _recipe(study.base, f"{path}: base")}
+    what = f"recipe {path}"
+    recipes = {BASE: made_of(study.base, Recipe, f"{what}: base")}
     for row in study.rows:
-        if not row.name or set(row.name) & set("/\\"):
+        try:
+            merged = _merge(study.base, row.change)
+        except RecursionError as error:
             raise ConfigError(
-                f"recipe {path}: want row names without slashes, got '{row.name}'; it becomes a folder's name"
-            )
-        if row.name in recipes:
-            raise ConfigError(f"recipe {path}: want each row once, got '{row.name}' twice; rename one")
-        recipes[row.name] = _recipe(_changed(study.base, row), f"{path}: row {row.name}")
+                f"{what}: row {row.name}: want a few levels of tables, got a very deep nesting; check the file"
+            ) from error
+        made_of(merged, Recipe, f"{what}: row {row.name}")  # so that its layers are some
+        recipes[row.name] = made_of(_with_layers(merged, row), Recipe, f"{what}: row {row.name}")
     return study, recipes
 
 
@@ -195,16 +216,20 @@ def _source(recipe: Recipe) -> tuple[object, ...]:
     return recipe.data, recipe.size, recipe.color, recipe.labels
 
 
-def _changed(base: Mapping[str, Any], row: Row) -> dict[str, Any]:
-    made = _merge(base, row.change)
+def _kinds(base: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of the base's layers, as far as it has any: whether it is a recipe is not known yet."""
+    layers = base.get("layers")
+    if not isinstance(layers, list):
+        return []
+    return [layer["kind"] for layer in layers if isinstance(layer, dict) and "kind" in layer]
+
+
+def _with_layers(values: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    """Return a recipe's values with the layers that a row sets and swaps."""
     layers = []
-    kinds = {layer.get("kind") for layer in base["layers"]}
-    for kind in (*row.set, *row.swap):
-        if kind not in kinds:
-            raise ConfigError(f"row {row.name}: want a kind of layer of the base, got '{kind}'; correct it")
-    for layer in made["layers"]:
+    for layer in values["layers"]:
         layers += row.swap.get(layer["kind"], [{**layer, **row.set.get(layer["kind"], {})}])
-    return {**made, "layers": layers}
+    return {**values, "layers": layers}
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,12 +238,3 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
         for key, value in change.items()
     }
     return {**base, **both}
-
-
-def _recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    try:
-        recipe = msgspec.convert(dict(values), Recipe)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: want the keys of models.classify.recipe, got '{error}'; correct it") from error
-    check(recipe, where)
-    return recipe

@@ -3,14 +3,13 @@
 Defaults are left out of what a model's stamp is made from, so that a new key leaves finished models valid.
 """
 
-import math
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from edge.errors import ConfigError
+import msgspec
+
+from edge.settings import BelowOne, Count, CountOrNone, NotNegative, Place, PlainNameOrNone, Rate, Seed, Share
 from models.training.augment import Augmentation
-from models.training.recipe import Part, read_recipe
+from models.training.recipe import Few, Part, Width, Window
 
 FASHION = "fashion-mnist"
 
@@ -30,9 +29,9 @@ class Conv(_Layer, frozen=True, omit_defaults=True, tag="conv"):
         batch_norm: True for batch norm between the sums and the activation; the convolution has no bias then.
     """
 
-    filters: int
-    kernel: int = 3
-    stride: int = 1
+    filters: Width
+    kernel: Window = 3
+    stride: Window = 1
     padding: Literal["same", "valid"] = "same"
     activation: str = "relu"
     batch_norm: bool = False
@@ -41,20 +40,20 @@ class Conv(_Layer, frozen=True, omit_defaults=True, tag="conv"):
 class Residual(_Layer, frozen=True, omit_defaults=True, tag="residual"):
     """Convolutions of as many channels as come in, added to what came in (He et al. 2015, arXiv:1512.03385)."""
 
-    convs: int = 2
-    kernel: int = 3
+    convs: Few = 2
+    kernel: Window = 3
 
 
 class MaxPool(_Layer, frozen=True, omit_defaults=True, tag="max_pool"):
     """The largest of each square of `size` pixels."""
 
-    size: int = 2
+    size: Window = 2
 
 
 class AveragePool(_Layer, frozen=True, omit_defaults=True, tag="average_pool"):
     """The mean of each square of `size` pixels."""
 
-    size: int = 2
+    size: Window = 2
 
 
 class Flatten(_Layer, frozen=True, omit_defaults=True, tag="flatten"):
@@ -68,7 +67,7 @@ class GlobalAverage(_Layer, frozen=True, omit_defaults=True, tag="global_average
 class Dropout(_Layer, frozen=True, omit_defaults=True, tag="dropout"):
     """Zeroes a share of the values while training."""
 
-    rate: float
+    rate: BelowOne
 
 
 class BatchNorm(_Layer, frozen=True, omit_defaults=True, tag="batch_norm"):
@@ -84,7 +83,7 @@ class Activation(_Layer, frozen=True, omit_defaults=True, tag="activation"):
 class Dense(_Layer, frozen=True, omit_defaults=True, tag="dense"):
     """A fully connected layer, then batch norm if wanted, then the activation."""
 
-    units: int
+    units: Width
     activation: str = "relu"
     batch_norm: bool = False
 
@@ -101,8 +100,8 @@ class Vgg16(_Layer, frozen=True, omit_defaults=True, tag="vgg16"):
 
     weights: Literal["imagenet", "random"] = "imagenet"
     fit: Literal["pad", "double"] = "pad"
-    train_from: int = 6
-    blocks: int = 5
+    train_from: Annotated[int, msgspec.Meta(ge=1, le=6)] = 6
+    blocks: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
 
 
 Layer = (
@@ -123,12 +122,12 @@ class Optimizer(Part, frozen=True, omit_defaults=True):
     """
 
     name: Literal["adam", "sgd", "rmsprop"] = "adam"
-    rate: float = 1e-3
+    rate: Rate = 1e-3
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
-    decay: float = 0.9
-    warmup: float = 0.0
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    decay: Rate = 0.9
+    warmup: NotNegative = 0.0
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 0.0
 
 
 class Recipe(Part, frozen=True, omit_defaults=True):
@@ -136,10 +135,11 @@ class Recipe(Part, frozen=True, omit_defaults=True):
 
     Attributes:
         words: what it is, and what was chosen where nobody said, in a sentence for the table.
-        layers: from the picture to the last hidden values; the softmax over the classes is added.
+        layers: from the picture to the last hidden values; the softmax over the classes is added. At most 1,000: Keras
+            walks through them by recursion.
         epochs: at most.
         data: "fashion-mnist", or a folder with one folder of pictures for each class, from where the command runs.
-        size: height and width that pictures of a folder are fitted into.
+        size: height and width that pictures of a folder are fitted into; below 4 nothing is to be seen.
         color: whether they become gray or RGB.
         labels: classes that the folder must hold and no others; empty = those that are there.
         normalise: "scale" divides pixels by 255, "standardise" takes the mean off and divides by the standard
@@ -161,86 +161,23 @@ class Recipe(Part, frozen=True, omit_defaults=True):
     """
 
     words: str
-    layers: tuple[Layer, ...]
-    epochs: int
-    data: str = FASHION
-    size: int = 28
+    layers: Annotated[tuple[Layer, ...], msgspec.Meta(max_length=1000)]
+    epochs: Count
+    data: Place = FASHION
+    size: Annotated[int, msgspec.Meta(ge=4, le=4096)] = 28
     color: Literal["gray", "rgb"] = "gray"
     labels: tuple[str, ...] = ()
     normalise: Literal["scale", "standardise", "none"] = "scale"
-    l1: float = 0.0
-    l2: float = 0.0
-    batch: int = 128
-    patience: int | None = None
-    label_smoothing: float = 0.0
+    l1: NotNegative = 0.0
+    l2: NotNegative = 0.0
+    batch: Count = 128
+    patience: CountOrNone | None = None
+    label_smoothing: Share = 0.0
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
-    examples: int = 0
-    valid_examples: int = 5000
+    examples: CountOrNone = 0
+    valid_examples: Count = 5000
     precision: Literal["float32", "bfloat16"] = "float32"
-    start_from: str = ""
-    seconds_per_epoch: float = 60.0
-    seed: int = 0
-
-
-def read_classifier(path: Path) -> Recipe:
-    """Read and check a recipe.
-
-    Raises:
-        ConfigError: see `models.training.recipe.read_recipe`; or a value out of its range.
-    """
-    recipe = read_recipe(path, Recipe)
-    check(recipe, f"recipe {path}")
-    return recipe
-
-
-def check(recipe: Recipe, where: str) -> None:
-    """Check that every number is in its range.
-
-    Raises:
-        ConfigError: one is not; it begins with `where`.
-    """
-    for complaint in _complaints(recipe):
-        raise ConfigError(f"{where}: {complaint}")
-
-
-_MOST = math.inf
-_Range = tuple[float, float]
-_OF_RECIPE: dict[str, _Range] = {
-    "epochs": (1, _MOST), "size": (4, _MOST), "batch": (1, _MOST), "patience": (0, _MOST), "examples": (0, _MOST),
-    "valid_examples": (1, _MOST), "seed": (0, _MOST), "seconds_per_epoch": (0, _MOST), "l1": (0, _MOST),
-    "l2": (0, _MOST), "label_smoothing": (0, 1),
-}  # fmt: skip
-_OF_OPTIMIZER: dict[str, _Range] = {
-    "rate": (0, 1), "decay": (0, 1), "warmup": (0, _MOST), "momentum": (0, 1), "weight_decay": (0, _MOST),
-}  # fmt: skip
-_OF_AUGMENTATION: dict[str, _Range] = {
-    "shift": (0, 1), "rotation": (0, _MOST), "zoom": (0, 1), "shear": (0, _MOST), "noise": (0, _MOST),
-    "blur": (0, _MOST), "cutout": (0, 1), "share": (0, 1),
-}  # fmt: skip
-_OF_LAYER: dict[str, _Range] = {
-    "filters": (1, _MOST), "kernel": (1, _MOST), "stride": (1, _MOST), "size": (1, _MOST), "convs": (1, _MOST),
-    "units": (1, _MOST), "rate": (0, 1), "train_from": (1, 6), "blocks": (1, 5),
-}  # fmt: skip
-
-
-def _complaints(recipe: Recipe) -> Iterator[str]:
-    yield from _outside(recipe, "", _OF_RECIPE)
-    yield from _outside(recipe.optimizer, "optimizer.", _OF_OPTIMIZER)
-    yield from _outside(recipe.augmentation, "augmentation.", _OF_AUGMENTATION)
-    for number, layer in enumerate(recipe.layers, 1):
-        yield from _outside(layer, f"layer {number}: ", _OF_LAYER)
-        if isinstance(layer, Dropout) and layer.rate == 1:
-            yield f"layer {number}: rate: want less than 1, got 1; correct it"
-    for name in ("rate", "decay"):
-        if getattr(recipe.optimizer, name) == 0:
-            yield f"optimizer.{name}: want above 0, got 0; correct it"
-
-
-def _outside(part: Part, prefix: str, ranges: dict[str, _Range]) -> Iterator[str]:
-    for name, (least, most) in ranges.items():
-        value = getattr(part, name, None)
-        if value is None or (least <= value <= most and math.isfinite(value)):
-            continue
-        want = f"{least:g} or more" if most == _MOST else f"{least:g} to {most:g}"
-        yield f"{prefix}{name}: want {want}, got {value:g}; correct it"
+    start_from: PlainNameOrNone = ""
+    seconds_per_epoch: NotNegative = 60.0
+    seed: Seed = 0

@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
+from edge.bar import bar
 from edge.bundle import peek_bundle
 from edge.errors import ConfigError
 from edge.model import open_model
@@ -89,7 +89,7 @@ def write_report(models: Path, bundles: Path, out: Path) -> tuple[Path, list[str
         raise ConfigError(f"{models}: want finished models of the zoo, got none; run 'python -m models zoo' first")
     test = test_pictures()
     answers, standings = {}, []
-    for name in tqdm(names, desc="test pictures", unit="model", disable=None, leave=False):
+    for name in bar(names, desc="test pictures", unit="model"):
         answers[name] = _answers(models / name, test, out / "test")
         scores = classification_scores(test.truth, answers[name], test.labels)
         packed = read_packed(bundles, name, test, out / "test")

@@ -13,9 +13,9 @@ from edge.errors import ConfigError
 from edge.whole import sweep, write_file
 from models.classify.data import pictures_of, split, training_pictures
 from models.classify.jobs import job_of
-from models.classify.recipe import Recipe, read_classifier
+from models.classify.recipe import Recipe
 from models.training.archive import archive_of, writable, write_arrays
-from models.training.recipe import find_recipe, find_recipes
+from models.training.recipe import find_recipe, find_recipes, plain_name, read_recipe
 from models.training.run import MODELS, RECIPE_FILE, Job, Result, read_result, train
 
 FAMILY = "zoo"
@@ -45,7 +45,7 @@ class Entry:
         """Tell whether a model of this very recipe is there, and not another of the same name."""
         path = folder / self.name
         try:
-            return archive_of(path).is_file() and _told(read_classifier(path / RECIPE_FILE)) == _told(self.recipe)
+            return archive_of(path).is_file() and _told(read_recipe(path / RECIPE_FILE, Recipe)) == _told(self.recipe)
         except ConfigError:
             return False
 
@@ -65,7 +65,10 @@ def entries(names: Sequence[str] = ()) -> list[Entry]:
         ConfigError: no such recipe, or one that is wrong.
     """
     paths = {name: find_recipe(FAMILY, name) for name in names} if names else find_recipes(FAMILY)
-    found = [Entry(path.name.removesuffix(".toml"), path, read_classifier(path)) for path in paths.values()]
+    found = [
+        Entry(plain_name(path.name.removesuffix(".toml"), f"recipe {path}"), path, read_recipe(path, Recipe))
+        for path in paths.values()
+    ]
     waiting, ordered = sorted(found, key=lambda entry: (entry.seconds, entry.name)), []
     while waiting:
         names_left = {entry.name for entry in waiting}

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from edge.bar import bar
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError, SourceError
 from edge.preprocess import Preprocessor
@@ -155,7 +155,7 @@ def fit_pictures(files: Sequence[Path], size: int, color: Literal["gray", "rgb"]
     spec = TensorSpec(name="image", dtype="uint8", shape=(1, size, size, 1 if color == "gray" else 3))
     fit = Preprocessor(spec, Preprocess(fit="letterbox", color=color))
     images, rows, unreadable, sizes = [], [], [], set()
-    for row, path in enumerate(tqdm(files, desc=name, unit="picture", disable=None, leave=False)):
+    for row, path in enumerate(bar(files, desc=name, unit="picture")):
         try:
             with quiet():  # libpng writes past OpenCV
                 picture = read_picture(path)

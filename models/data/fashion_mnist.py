@@ -5,6 +5,7 @@ Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,6 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         values = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
         if zeros or kind != _UNSIGNED_BYTE or values.size != np.prod(shape):
             raise ValueError(f"type {kind}, shape {shape}, {values.size} values")
-    except (OSError, EOFError, struct.error, ValueError) as error:
+    except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
         raise ConfigError(f"{path}: want a gzipped IDX file of bytes, got '{error}'; fetch it again") from error
     return values.reshape(shape)

@@ -4,10 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
+from edge.bar import bar
 from edge.errors import ConfigError
-from models.training.recipe import find_recipe, find_recipes, read_recipe
+from models.training.recipe import changed, find_recipe, find_recipes, plain_name, read_recipe
 
 if TYPE_CHECKING:  # a command that trains nothing starts without Keras
     from models.localizer.recipe import LocalizerRecipe
@@ -45,14 +44,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _composites(options: argparse.Namespace) -> int:
     from models.data.composites import write_composites
 
-    with tqdm(total=options.train + options.valid, unit=" pictures", disable=None, leave=False) as bar:
-        write_composites(options.out, options.train, options.valid, options.seed, bar.update)
+    with bar(total=options.train + options.valid, unit=" pictures") as shown:
+        write_composites(options.out, options.train, options.valid, options.seed, shown.update)
     print(f"{options.train} pictures in {options.out / 'train'}, {options.valid} in {options.out / 'valid'}")
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    from models.localizer.recipe import LocalizerRecipe, with_flags
+    from models.localizer.recipe import LocalizerRecipe
     from models.localizer.training import train_localizer
     from models.training.run import MODELS
 
@@ -63,8 +62,9 @@ def _train(options: argparse.Namespace) -> int:
     for name in options.names:
         path = find_recipe(FAMILY, name)
         recipe = read_recipe(path, LocalizerRecipe)
-        recipe = with_flags(recipe, data=options.data, valid=valid, epochs=options.epochs)
-        result = train_localizer(options.name or path.stem, recipe, path.read_text("utf-8"), folder, options.finish)
+        recipe = changed(recipe, "localizer", data=options.data, valid=valid, epochs=options.epochs)
+        called = plain_name(options.name or path.stem, f"localizer {options.name or path.stem}")
+        result = train_localizer(called, recipe, path.read_text("utf-8"), folder, options.finish)
         print(f"{result.path}: {'trained' if result.trained else 'finished before'}; see {result.path / 'report.html'}")
         print(_next(result.path, recipe, result.figures["labels"]))
     _compare(folder)

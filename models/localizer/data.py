@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from edge.bar import bar
 from edge.bundle import Preprocess
 from edge.errors import ConfigError
 from edge.types import F32, U8
@@ -78,11 +78,11 @@ def read_data(recipe: LocalizerRecipe) -> Data:
 
 
 def _read(place: str, recipe: LocalizerRecipe) -> tuple[list[Located], list[str]]:
-    with tqdm(desc=f"reading {Path(place).name}", unit=" pictures", disable=None, leave=False, delay=1) as bar:
+    with bar(desc=f"reading {Path(place).name}", unit=" pictures", delay=1) as shown:
 
         def tick(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            shown.total = total
+            shown.update(done - shown.n)
 
         found = read_located(Path(place), recipe.labels, tick)
     if not found.pictures:
@@ -110,7 +110,7 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
         batch: pictures at once.
 
     Raises:
-        ConfigError: no room.
+        ConfigError: no room, or the file is damaged.
     """
     if not file.is_file():
         sweep(file.parent)
@@ -119,12 +119,17 @@ def answers_of(base: Any, images: U8, file: Path, batch: int = 64) -> F16:
             shape = (len(images), *base.output_shape[1:])
             kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
             starts = range(0, len(images), batch)
-            for start in tqdm(starts, desc=f"{base.name}: base", unit="batch", disable=None, leave=False):
+            for start in bar(starts, desc=f"{base.name}: base", unit="batch"):
                 kept[start : start + batch] = base.predict_on_batch(images[start : start + batch])
             kept.flush()
             del kept
             part.replace(file)
-    answers: F16 = np.load(file, mmap_mode="r")
+    try:
+        answers: F16 = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise ConfigError(f"{file}: want what a base answered, got '{error}'; remove it and train again") from error
+    if answers.shape[:1] != (len(images),):
+        raise ConfigError(f"{file}: want answers to {len(images)} pictures, got {answers.shape}; remove it")
     return answers
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge import boxes
+from edge.bar import bar
 from edge.sources.pictures import read_picture
 from edge.types import F32, U8
 from models.data.localized import Located, write_table
@@ -58,7 +58,7 @@ def judge(model: Any, data: Data) -> Judged:
     images = data.valid.images
     model.predict_on_batch(images[:_BATCH])  # builds the graph
     parts, times_ns = [], []
-    for start in tqdm(range(0, len(images), _BATCH), desc="judging", unit="batch", disable=None, leave=False):
+    for start in bar(range(0, len(images), _BATCH), desc="judging", unit="batch"):
         before = time.monotonic_ns()
         parts.append(model.predict_on_batch(images[start : start + _BATCH]))
         times_ns.append((time.monotonic_ns() - before) / len(images[start : start + _BATCH]))

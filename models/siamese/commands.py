@@ -4,12 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edge.errors import ConfigError
 from edge.whole import staging, sweep
 from models.siamese.mine import Rules, mine, write_pairs
-from models.training.recipe import find_recipe, find_recipes, read_recipe
+from models.training.recipe import changed, find_recipe, find_recipes, read_recipe
 
 FAMILY, PAIRS = "siamese", "pairs"
 """Folders of recipes: for projections, and for heads."""
@@ -56,7 +54,7 @@ def _add_mine(pairs: Any) -> None:
 def _mine(options: argparse.Namespace) -> int:
     rules = read_recipe(options.rules, Rules) if options.rules else Rules()
     given = {name: getattr(options, name) for name in ("frames", "apart", "pairs", "seed")}
-    rules = msgspec.structs.replace(rules, **{name: value for name, value in given.items() if value is not None})
+    rules = changed(rules, "pairs mine", **given)
     mined = mine(options.recording, rules)
     write_pairs(mined, options.recording, options.out)
     print("\n".join((*mined.words, f"written to {options.out}")))
@@ -139,8 +137,7 @@ def _train(options: argparse.Namespace) -> int:
 
     path = find_recipe(FAMILY, options.recipe)
     recipe = read_recipe(path, Projection)
-    if options.name:
-        recipe = msgspec.structs.replace(recipe, name=options.name)
+    recipe = changed(recipe, "embed train --name", name=options.name)
     crops = read_crops(options.data)
     print(crops.words)
     result = train_projection(recipe, path.read_text("utf-8"), crops, options.out or default_folder())
@@ -176,7 +173,7 @@ def _pair_train(options: argparse.Namespace) -> int:
     print(crops.words)
     trial = None
     if options.truth:
-        trial = read_trial(options.recording, options.truth, Rules(frames=options.frames))
+        trial = read_trial(options.recording, options.truth, changed(Rules(), "--frames", frames=options.frames))
         print(trial.words)
     results = []
     for path, recipe in zip(paths, recipes, strict=True):
@@ -214,7 +211,9 @@ def _judge(options: argparse.Namespace) -> int:
     from models.siamese.judge import GAPS_S, best_threshold
     from models.siamese.sheet import draw_sheet, write_sheet
 
-    trial = read_trial(options.recording, options.truth, Rules(frames=options.frames), options.without)
+    trial = read_trial(
+        options.recording, options.truth, changed(Rules(), "--frames", frames=options.frames), options.without
+    )
     print(trial.words)
     crops = read_crops(options.mined) if options.mined else None
     results = []

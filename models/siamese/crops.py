@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from edge.bar import bar
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError, LimitError
 from edge.limits import MOST_TABLE_BYTES, plain_name, read_file
@@ -153,7 +153,7 @@ def read_pictures(crops: Crops, size: tuple[int, int]) -> U8:
     """
     fit = preprocessor(size)
     result = np.empty((len(crops), *size, 3), np.uint8)
-    for row, path in enumerate(tqdm(crops.files, desc="reading crops", unit="crop", disable=None, leave=False)):
+    for row, path in enumerate(bar(crops.files, desc="reading crops", unit="crop")):
         result[row] = fit.fit(read_picture(path))[0][0]
     return result
 

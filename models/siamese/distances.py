@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from edge.bar import bar
 from edge.distance import METRICS
 from edge.errors import ConfigError
 from edge.model import open_model
@@ -23,7 +23,7 @@ from edge.types import F32, I64, Frame
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.training.archive import MODEL_FILE
-from models.training.run import read_result
+from models.training.run import load_trained, read_result
 
 _CHUNK = 4096
 """Pairs whose vectors are held at once."""
@@ -85,7 +85,7 @@ def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:
     with open_model(path, "embed", len(os.sched_getaffinity(0))) as model:
         embed = Embed(model)
         rows = np.empty((len(crops), embed.dim), np.float32)
-        for row, file in enumerate(tqdm(crops.files, desc=path.name, unit="crop", disable=None, leave=False)):
+        for row, file in enumerate(bar(crops.files, desc=path.name, unit="crop")):
             picture = read_picture(file)
             box = np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.float32)
             rows[row] = embed(Frame(row, 0, picture), box, StageClock())[0]
@@ -94,9 +94,7 @@ def _by_bundle(path: Path, crops: Crops) -> tuple[F32, str, float]:
 
 
 def _by_keras(path: Path, crops: Crops) -> tuple[F32, str, float]:
-    import keras
-
-    model: Any = keras.models.load_model(path / MODEL_FILE)
+    model: Any = load_trained(path)
     pictures = read_pictures(crops, tuple(model.inputs[0].shape[1:3]))
     answer = model.predict(pictures, batch_size=64, verbose=0)
     vectors: NDArray[np.float32] = np.asarray(answer["embedding"] if isinstance(answer, dict) else answer)

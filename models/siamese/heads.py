@@ -5,12 +5,15 @@ difference of two vectors, `0` has none, `combined` adds the product of the vect
 narrows each cell of the base's map before it is averaged, and `flatten` keeps the place of every cell.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import keras
+import msgspec
 import numpy as np
 
-from models.training.recipe import Part
+from edge.settings import BelowOne, Count, NotNegative, Place, PlainName, Rate, Seed
+from models.siamese.layout import Side
+from models.training.recipe import Few, Part, Width
 
 _STEEP, _USUAL = 10.0, 0.7
 """Where the logit of the Manhattan distance begins: slope, and mean absolute difference at which it is 0; both are
@@ -42,7 +45,7 @@ class Head(Part, frozen=True):
         at_once: pairs that a saved model of two vectors takes in one run.
         dropout: share of the hidden layers' inputs that is dropped in training.
         decay: weight decay of AdamW.
-        batch: pairs in a batch, half of each kind.
+        batch: pairs in a batch, half of each kind, so two at least.
         epochs: at most.
         patience: epochs without a better validation loss.
         rate: learning rate of Adam.
@@ -50,25 +53,25 @@ class Head(Part, frozen=True):
         seed: decides all draws.
     """
 
-    name: str
-    size: tuple[int, int] = (97, 97)
-    base: str = ""
-    hidden: tuple[int, ...] = ()
+    name: PlainName
+    size: tuple[Side, Side] = (97, 97)
+    base: Place = ""
+    hidden: Annotated[tuple[Width, ...], msgspec.Meta(max_length=100)] = ()
     join: Literal["difference", "combined"] = "difference"
     pooling: Literal["avg", "max", "flatten"] = "avg"
-    before: int = 0
+    before: Annotated[int, msgspec.Meta(ge=0, le=16_384)] = 0
     start: Literal["manhattan", "random"] = "manhattan"
     fine_tune: bool = False
     form: Form = "vectors"
-    at_once: int = 32
-    dropout: float = 0.3
-    decay: float = 0.01
-    batch: int = 64
-    epochs: int = 20
-    patience: int = 4
-    rate: float = 0.0003
-    held_out: float = 0.25
-    seed: int = 0
+    at_once: Few = 32
+    dropout: BelowOne = 0.3
+    decay: NotNegative = 0.01
+    batch: Annotated[int, msgspec.Meta(ge=2, le=2**31 - 1)] = 64
+    epochs: Count = 20
+    patience: Count = 4
+    rate: Rate = 0.0003
+    held_out: BelowOne = 0.25
+    seed: Seed = 0
 
 
 def tower(feature: Any, recipe: Head) -> keras.Model:

@@ -7,15 +7,20 @@ Colour in stripes told people apart better than ImageNet's features in every tes
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import keras
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ConfigError
+from edge.settings import did_you_mean, nearest
 from edge.types import F32, U8
 from models.embedder import mobilenet_v2
 
+Side = Annotated[int, msgspec.Meta(ge=32, le=4096)]
+"""Of the input, pixels: MobileNetV2 halves it five times, and below 32 nothing is left."""
 SIZE = (128, 64)
 """Height and width of the input in pixels."""
 TAP = "block_15_add"
@@ -61,12 +66,26 @@ def feature_model(
     if palette is not None:
         outputs["colours"] = _count_colours(image, palette, stripes, centre)
     if base is not None:
-        x = base.get_layer(tap).output
+        x = _map_of(base, tap)
         x = keras.layers.AveragePooling2D((1, int(x.shape[2])), name="deep_stripes")(x)
         outputs["deep"] = keras.layers.Flatten(name="deep")(x)
     model = keras.Model(image, outputs, name="layout")
     model.trainable = False
     return model
+
+
+def _map_of(base: Any, tap: str) -> Any:
+    """Return the map (N, rows, columns, channels) of a layer of MobileNetV2.
+
+    Raises:
+        ConfigError: it has no such layer, or that has no map.
+    """
+    maps = [layer.name for layer in base.layers if len(getattr(layer.output, "shape", ())) == 4]
+    if tap not in maps:
+        blocks = [name for name in maps if name.endswith("_add")]
+        meant = did_you_mean(tap, maps if nearest(tap, maps) else blocks)
+        raise ConfigError(f"tap: want a layer of MobileNetV2 that has a map, got '{tap}'; {meant}")
+    return base.get_layer(tap).output
 
 
 def find_palette(pictures: U8, colours: int, seed: int) -> F32:

@@ -8,15 +8,17 @@ be the same individual; half of these pairs are from one frame, half from any tw
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from edge import boxes
 from edge.errors import ConfigError, SourceError
+from edge.settings import Count, NotNegative, Seed, Share
 from edge.sinks.crops import Crop
 from edge.sources.pictures import read_picture
 from edge.stages.match import CLEAR_IOU
@@ -26,6 +28,9 @@ from models.siamese.crops import NO, YES, count_by, read_index
 from models.training.archive import writable
 from models.training.recipe import Part
 
+Frame = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""Number of a frame; 2**62 stands for the end of any recording."""
+
 
 class Rules(Part, frozen=True):
     """`[mine]`: which crops are good enough, and which pairs are made of them.
@@ -33,9 +38,10 @@ class Rules(Part, frozen=True):
     Attributes:
         frames: first and last frame of the recording that may be used; the last one may not. None = all.
         apart: frames between the two crops of a YES pair, at least.
-        per_track: crops of one track that are used, evenly spread over its time. Few, each in several pairs, tie a
-            track together: of a crop in one pair only it is not known that it belongs to the rest.
-        pairs: so many of each kind are made where the recording has them.
+        per_track: crops of one track that are used, evenly spread over its time; a pair takes two. Few, each
+            in several pairs, tie a track together: of a crop in one pair only it is not known that it belongs to the
+            rest.
+        pairs: so many of each kind are made where the recording has them; a million are 2 million small files.
         height_px: least height of a crop.
         covered: largest share of a crop that another box may cover.
         sharpness: least sharpness, see `edge.sinks.crops.sharpness`.
@@ -43,15 +49,20 @@ class Rules(Part, frozen=True):
         seed: chooses.
     """
 
-    frames: tuple[int, int] | None = None
-    apart: int = 5
-    per_track: int = 48
-    pairs: int = 2000
-    height_px: float = 32.0
-    covered: float = 0.3
-    sharpness: float = 30.0
+    frames: tuple[Frame, Frame] | None = None
+    apart: Count = 5
+    per_track: Annotated[int, msgspec.Meta(ge=2, le=2**31 - 1)] = 48
+    pairs: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2000
+    height_px: NotNegative = 32.0
+    covered: Share = 0.3
+    sharpness: NotNegative = 30.0
     whole: bool = False
-    seed: int = 0
+    seed: Seed = 0
+
+    def complaints(self) -> Iterator[str]:
+        """See `Part.complaints`."""
+        if self.frames and self.frames[0] >= self.frames[1]:
+            yield f"frames: want the first before the last, got {self.frames[0]} and {self.frames[1]}; swap them"
 
 
 TRACKS = "TRACKS"

@@ -18,7 +18,7 @@ from models.siamese.heads import MAP_TAP, Head, head, over_pictures, over_vector
 from models.siamese.judge import best_threshold
 from models.training.archive import MODEL_FILE
 from models.training.recipe import fingerprint
-from models.training.run import MODELS, Job, Result, train
+from models.training.run import MODELS, Job, Result, load_trained, train
 
 EXAMPLES, EXAMPLES_FILE = 256, "pairs.npz"
 MOST_PAIRS = 2000
@@ -68,10 +68,9 @@ def open_base(recipe: Head) -> Base:
 
 def _own_base(folder: Path) -> Base:
     """Open a trained embedder; its vector counts as a map of one cell."""
-    try:
-        model = keras.models.load_model(folder / MODEL_FILE, compile=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"base {folder}: want the folder of a trained embedder, got '{error}'; train it") from error
+    model = load_trained(folder)
+    if not isinstance(model.output, dict) or "embedding" not in model.output:
+        raise ConfigError(f"base {folder}: want the folder of an embedder, got another model; name one")
     vector = keras.layers.Reshape((1, 1, -1), name="cell")(model.output["embedding"])
     frozen = keras.Model(model.inputs, vector, name="frozen")
     frozen.trainable = False

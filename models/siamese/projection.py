@@ -7,26 +7,31 @@ counts little. A metric loss takes it from there.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import keras
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.errors import ConfigError
+from edge.settings import BelowOne, Count, NotNegative, PlainName, Seed, Share
 from edge.types import F32, I64, U8
 from models.siamese.crops import Bools, Crops, read_pictures
 from models.siamese.judge import best_threshold
-from models.siamese.layout import SIZE, TAP, feature_model, find_palette, project
+from models.siamese.layout import SIZE, TAP, Side, feature_model, find_palette, project
 from models.siamese.losses import LOSSES
 from models.training.archive import MODEL_FILE
-from models.training.recipe import Part, fingerprint
+from models.training.recipe import Few, Part, Width, Window, fingerprint
 from models.training.run import MODELS, Job, Result, train
 
+_AT_ONCE = 256
+"""Crops between two moves of the bar, a second of work; a multiple of the batch, so that batches are what they were."""
 _FEW = 5
 """Crops of a group from which its spread is estimated."""
 
@@ -37,9 +42,9 @@ class Projection(Part, frozen=True):
     Attributes:
         name: of the model's folder.
         size: height and width of the input, pixels.
-        colours: in the palette; 0 = none, MobileNetV2 alone.
+        colours: in the palette, of 60,000 pixels at most; 0 = none, MobileNetV2 alone.
         stripes: of the colour layout.
-        centre: see `layout.feature_model`.
+        centre: see `layout.feature_model`; below a hundredth of the width nothing has a weight.
         tap: layer of MobileNetV2; "" = colours alone.
         components: principal components that are kept before whitening.
         dim: length of the vector.
@@ -47,9 +52,9 @@ class Projection(Part, frozen=True):
             entirely, a million whitens nothing.
         loss: key of `losses.LOSSES`.
         views: of each crop, the first as it is, the others mirrored or cut a little otherwise.
-        jitter: largest part of a side that a view cuts off.
-        groups: individuals in a batch.
-        crops: of each individual in a batch.
+        jitter: largest part of a side that a view cuts off, at both ends: of a half nothing would be left.
+        groups: individuals in a batch, two at least: there is nobody to tell one from.
+        crops: of each individual in a batch, two at least: there is nothing that is the same.
         steps: batches in an epoch.
         epochs: at most.
         patience: epochs without a better validation loss.
@@ -58,26 +63,36 @@ class Projection(Part, frozen=True):
         seed: decides all draws.
     """
 
-    name: str
-    size: tuple[int, int] = SIZE
-    colours: int = 48
-    stripes: int = 8
-    centre: float = 0.22
-    tap: str = TAP
-    components: int = 200
-    dim: int = 128
-    whiten: float = 0.3
+    name: PlainName
+    size: tuple[Side, Side] = SIZE
+    colours: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 48
+    stripes: Window = 8
+    centre: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] = 0.22
+    tap: Annotated[str, msgspec.Meta(max_length=100)] = TAP
+    components: Count = 200
+    dim: Width = 128
+    whiten: NotNegative = 0.3
     loss: Literal["supervised-contrastive", "batch-hard-triplet"] = "supervised-contrastive"
-    views: int = 4
-    jitter: float = 0.1
-    groups: int = 12
-    crops: int = 6
-    steps: int = 20
-    epochs: int = 30
-    patience: int = 6
-    rate: float = 0.0003
-    held_out: float = 0.25
-    seed: int = 0
+    views: Few = 4
+    jitter: Annotated[float, msgspec.Meta(ge=0, lt=0.5)] = 0.1
+    groups: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 12
+    crops: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 6
+    steps: Count = 20
+    epochs: Count = 30
+    patience: Count = 6
+    rate: Share = 0.0003
+    held_out: BelowOne = 0.25
+    seed: Seed = 0
+
+    def complaints(self) -> Iterator[str]:
+        """See `Part.complaints`."""
+        if not self.colours and not self.tap:
+            yield "colours, tap: want one of them at least, got 0 and ''; give colours, or a layer of MobileNetV2"
+        if self.colours and self.size[0] % (2 * self.stripes):
+            yield (
+                f"stripes: want a part of half the height of {self.size[0]}, got {self.stripes}; "
+                "colours are counted at half the size"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,8 +174,13 @@ def compute_views(features: keras.Model, pictures: U8, recipe: Projection) -> di
     views = [pictures] + [
         np.stack([vary(picture, recipe.jitter, random) for picture in pictures]) for _ in range(recipe.views - 1)
     ]
-    answers = [features.predict(view, batch_size=64, verbose=0) for view in views]
-    return {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
+    starts = [(view, start) for view in views for start in range(0, len(pictures), _AT_ONCE)]
+    answers = [
+        features.predict(view[start : start + _AT_ONCE], batch_size=64, verbose=0)
+        for view, start in bar(starts, desc="looking at crops", unit="part")
+    ]
+    joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    return {name: part.reshape(len(views), len(pictures), -1) for name, part in joined.items()}
 
 
 def vary(picture: U8, jitter: float, random: np.random.Generator) -> U8:

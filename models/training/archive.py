@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,12 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.whole import recover, replace_folder, staging, write_file
+
+DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, NotImplementedError, RuntimeError, EOFError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What Keras, h5py and zipfile raise for a file that ends too early or was changed: they name no class of their own."""
 
 STAMP_FILE = "stamp.txt"
 MODEL_FILE = "model.keras"
@@ -37,7 +44,7 @@ def finished(folder: Path, stamp: str) -> bool:
                 return False
             if not _unpacked(folder, packed):
                 _unpack(packed, folder)
-    except (OSError, zipfile.BadZipFile, KeyError):
+    except DAMAGE:
         return False
     return True
 

@@ -5,13 +5,15 @@ pictures it would have seen.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import keras
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.settings import BelowOne, Share
 from edge.types import U8
 from models.training.recipe import Part
 
@@ -22,25 +24,25 @@ class Augmentation(Part, frozen=True):
     Attributes:
         flip: True to mirror half of them left to right.
         shift: largest move along each axis, in parts of the side.
-        rotation: largest turn in degrees, either way.
-        zoom: largest change of scale, 0.1 for 0.9 to 1.1.
-        shear: largest shear in degrees, either way.
+        rotation: largest turn in degrees, either way; 180 is every turn.
+        zoom: largest change of scale, 0.1 for 0.9 to 1.1; at 1 nothing would be left.
+        shear: largest shear in degrees, either way; at 90 a picture is a line.
         noise: largest standard deviation of Gaussian noise, in gray values of 255.
-        blur: largest standard deviation of a Gaussian blur, in pixels.
+        blur: largest standard deviation of a Gaussian blur, in pixels; above 100 OpenCV takes seconds for a picture.
         cutout: side of a square of the picture's mean put at random, in parts of the side (DeVries and
             Taylor 2017, arXiv:1708.04552).
         share: share of the pictures that are changed at all.
     """
 
     flip: bool = False
-    shift: float = 0.0
-    rotation: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
-    noise: float = 0.0
-    blur: float = 0.0
-    cutout: float = 0.0
-    share: float = 1.0
+    shift: Share = 0.0
+    rotation: Annotated[float, msgspec.Meta(ge=0, le=180)] = 0.0
+    zoom: BelowOne = 0.0
+    shear: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 0.0
+    noise: Annotated[float, msgspec.Meta(ge=0, le=255)] = 0.0
+    blur: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    cutout: Share = 0.0
+    share: Share = 1.0
 
 
 NONE = Augmentation()

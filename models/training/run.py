@@ -23,9 +23,10 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from edge.bar import bar
 from edge.errors import ConfigError
 from edge.whole import sweep, write_file
-from models.training.archive import MODEL_FILE, finished, writable, writing
+from models.training.archive import DAMAGE, MODEL_FILE, finished, writable, writing
 from models.training.curves import plot_history
 from models.training.recipe import fingerprint
 
@@ -108,8 +109,12 @@ class Result:
     trained: bool
 
     def load(self) -> keras.Model:
-        """Open the model."""
-        return keras.models.load_model(self.path / MODEL_FILE)
+        """Open the model.
+
+        Raises:
+            ConfigError: see `load_trained`.
+        """
+        return load_trained(self.path)
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,10 +158,10 @@ def train(job: Job, finish: bool = False) -> Result:
         keras.utils.set_random_seed(job.seed)
         model = job.build()
         if not (_over(state, job) or (finish and state.best_weights)):
-            _restore(model, work, state)
+            model, state = _restored(model, work, state, job)
             _fit(model, job, state, work)
         if state.best_weights:
-            model.load_weights(work / state.best_weights)
+            _load_weights(model, work / state.best_weights)
         _finish(job.export(model), job, state)
         shutil.rmtree(work)
     return Result(job.path, state.history, read_result(job.path).figures, trained=True)
@@ -170,9 +175,25 @@ def read_result(path: Path) -> Result:
     """
     try:
         history = json.loads((path / HISTORY_FILE).read_text())
-        return Result(path, history, json.loads((path / FIGURES_FILE).read_text()), trained=False)
-    except (OSError, ValueError) as error:
+        figures = json.loads((path / FIGURES_FILE).read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: want the folder of a trained model, got '{error}'; train it") from error
+    if not isinstance(history, dict) or not isinstance(figures, dict):
+        raise ConfigError(f"{path}: want tables in {HISTORY_FILE} and {FIGURES_FILE}, got other values; train it again")
+    return Result(path, history, figures, trained=False)
+
+
+def load_trained(path: Path) -> keras.Model:
+    """Open the model in a finished model's folder.
+
+    Raises:
+        ConfigError: it is not there, or damaged.
+    """
+    try:
+        return keras.models.load_model(path / MODEL_FILE, compile=False)  # nobody trains it on
+    except DAMAGE as error:
+        words = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path / MODEL_FILE}: want a whole model, got '{words}'; train it again") from error
 
 
 def work_folder(path: Path) -> Path:
@@ -206,7 +227,7 @@ def _stored_state(work: Path, job: Job) -> _State:
     """Return the state on disk, or a fresh one where there is none that can be read."""
     try:
         return msgspec.json.decode((work / STATE_FILE).read_bytes(), type=_State)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):  # msgspec.DecodeError is a ValueError
         return _State(job.stamp)
 
 
@@ -223,10 +244,31 @@ def _read_state(work: Path, job: Job) -> _State:
     return state
 
 
-def _restore(model: keras.Model, work: Path, state: _State) -> None:
-    if state.weights:
-        model.optimizer.build(model.trainable_variables)  # else Keras skips the optimizer's state without a word
-        model.load_weights(work / state.weights)
+def _restored(model: keras.Model, work: Path, state: _State, job: Job) -> tuple[keras.Model, _State]:
+    """Return the model as an earlier process left it; where its weights are damaged, a new one and a fresh state."""
+    if not state.weights:
+        return model, state
+    model.optimizer.build(model.trainable_variables)  # else Keras skips the optimizer's state without a word
+    try:
+        _load_weights(model, work / state.weights)
+    except ConfigError as error:
+        _say(f"{job.name}: {error}; beginning anew")
+        keras.utils.set_random_seed(job.seed)
+        return job.build(), _State(job.stamp)
+    return model, state
+
+
+def _load_weights(model: keras.Model, file: Path) -> None:
+    """Put the weights of a file into a model.
+
+    Raises:
+        ConfigError: the file is damaged, or of another model.
+    """
+    try:
+        model.load_weights(file)
+    except DAMAGE as error:
+        words = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{file}: want whole weights, got '{words}'; remove {file.parent} to train again") from error
 
 
 def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
@@ -234,10 +276,10 @@ def _fit(model: keras.Model, job: Job, state: _State, work: Path) -> None:
     steps = _length(job.train(0))
     total, done = (None, 0) if steps is None else (steps * job.epochs, steps * state.epoch)
     with (
-        tqdm(total=total, initial=done, desc=job.name, unit="batch", disable=None, leave=False) as bar,
+        bar(total=total, initial=done, desc=job.name, unit="batch") as shown,
         _summaries(job, state.epoch) as summarise,
     ):
-        progress = _Progress(bar)
+        progress = _Progress(shown)
         while not _over(state, job):
             start = time.monotonic()
             _seed_epoch(model, job.seed, state.epoch)
@@ -346,9 +388,9 @@ def _summaries(job: Job, done: int) -> Iterator[Callable[[int, dict[str, float]]
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """Moves the bar of the whole run by one for each batch."""
 
-    def __init__(self, bar: "tqdm[Any]") -> None:
+    def __init__(self, shown: "tqdm[Any]") -> None:
         super().__init__()
-        self._bar = bar
+        self._bar = shown
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the bar."""

@@ -43,10 +43,11 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _step(options: argparse.Namespace) -> int:
-    from models.workflow.recipe import read_workflow
+    from models.training.recipe import read_recipe
+    from models.workflow.recipe import WorkflowRecipe
     from models.workflow.steps import FOLDER, STEPS, open_case, take_step
 
-    recipe = read_workflow(options.recipe)
+    recipe = read_recipe(options.recipe, WorkflowRecipe)
     text = options.recipe.read_text("utf-8")
     case = open_case(recipe, text, options.work or FOLDER, options.out or Path("build/models"))
     for words in case.examples.words:

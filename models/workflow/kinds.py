@@ -5,6 +5,7 @@ answer may be, and the loss by what the last layer gives.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -82,3 +83,25 @@ def better_by(a: F32, b: F32) -> tuple[float, float]:
     """Return by how much the scores `a` of the same examples are better than `b`, and the standard error of that."""
     differences = a.astype(np.float64) - b
     return float(differences.mean()), float(differences.std() / np.sqrt(len(differences)))
+
+
+def chance_of_worse(a: F32, b: F32) -> float:
+    """Return how likely it is that scores `a` are worse than `b` of the same examples as often as here, by luck alone.
+
+    Of the examples on which the two differ, each is as likely to be worse as better if neither net is the better one:
+    an exact binomial, one-sided. Over right and wrong that is McNemar's exact test (Psychometrika 12, 1947, page 153),
+    over numbers the sign test, which asks nothing of how errors are distributed.
+
+    Args:
+        a: float32 (N,), higher is better.
+        b: the same.
+
+    Returns:
+        P(at least so many are worse), 0 to 1; 1 where none differs.
+    """
+    worse, differing = int((a < b).sum()), int((a != b).sum())
+    ways, sum_of_ways = 1, 0
+    for better in range(differing - worse + 1):
+        sum_of_ways += ways
+        ways = ways * (differing - better) // (better + 1)
+    return float(Fraction(sum_of_ways, 2**differing))

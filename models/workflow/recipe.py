@@ -3,13 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from edge.errors import ConfigError
+from edge.settings import BelowOne, Count, NotNegative, Place, PlainName, Seed
 from edge.whole import sweep, write_file
 from models.training.archive import writable
-from models.training.recipe import Part, read_recipe
+from models.training.recipe import Part, plain_name
 from models.workflow.kinds import KINDS, Task
+
+_Part = Annotated[float, msgspec.Meta(gt=0, le=0.4)]
+"""Of the data, that does not train: with two of 0.4 a fifth would be left to learn from."""
 
 
 class WorkflowRecipe(Part, frozen=True):
@@ -25,7 +31,8 @@ class WorkflowRecipe(Part, frozen=True):
         eval_share: of the data, to choose by.
         test_share: of the data, read once at the end.
         seed: of the split, of weights and order.
-        units: of the hidden layers of the model that must overfit; its convolutions have an eighth to a half of it.
+        units: of the hidden layers of the model that must overfit, 8 at least: its convolutions have an eighth to a
+            half of it.
         dropout: of the regularised model.
         l2: weight of the squares of the weights in its loss.
         learning_rate: of Adam; the baseline's is ten times that on numbers, up to 0.01.
@@ -34,35 +41,38 @@ class WorkflowRecipe(Part, frozen=True):
         patience: epochs without a lower evaluation loss.
     """
 
-    name: str
+    name: PlainName
     task: Task
-    data: str
+    data: Place
     last_activation: Literal["sigmoid", "softmax", "linear"]
     loss: str
-    size: int = 64
-    eval_share: float = 0.2
-    test_share: float = 0.2
-    seed: int = 0
-    units: int = 256
-    dropout: float = 0.4
-    l2: float = 1e-4
-    learning_rate: float = 1e-3
-    batch: int = 64
-    epochs: int = 300
-    patience: int = 8
+    size: Annotated[int, msgspec.Meta(ge=16, le=4096)] = 64
+    eval_share: _Part = 0.2
+    test_share: _Part = 0.2
+    seed: Seed = 0
+    units: Annotated[int, msgspec.Meta(ge=8, le=16_384)] = 256
+    dropout: BelowOne = 0.4
+    l2: NotNegative = 1e-4
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-3
+    batch: Count = 64
+    epochs: Count = 300
+    patience: Count = 8
 
-
-def read_workflow(path: Path) -> WorkflowRecipe:
-    """Read and check a recipe.
-
-    Raises:
-        ConfigError: not readable, an unknown key, a value out of its range, or an activation or a loss that does not
-            fit the task.
-    """
-    recipe = read_recipe(path, WorkflowRecipe)
-    for complaint in _complaints(recipe):
-        raise ConfigError(f"recipe {path}: {complaint}")
-    return recipe
+    def complaints(self) -> Iterator[str]:
+        """See `Part.complaints`."""
+        kind = KINDS[self.task]
+        if self.last_activation != kind.activation:
+            yield (
+                f"last_activation: want '{kind.activation}' for {self.task}, as the answer is {kind.words}, got "
+                f"'{self.last_activation}'; correct it"
+            )
+        if self.loss not in kind.losses:
+            yield f"loss: want {' or '.join(kind.losses)} for {self.task}, got '{self.loss}'; correct it"
+        if 2 * self.eval_share + self.test_share > 1 + 1e-9:
+            yield (
+                f"eval_share: want at most half of what test_share {self.test_share:g} leaves, got "
+                f"{self.eval_share:g}; lower one of them"
+            )
 
 
 def write_starter(path: Path, name: str, task: Task, data: str) -> None:
@@ -72,8 +82,7 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
         ConfigError: a name that is no plain word, a place that is no text, there is a file of that name, or it cannot
             be written.
     """
-    if not _plain(name):
-        raise ConfigError(f"name: want a plain word, got {name!r}; it becomes a folder's name")
+    plain_name(name, "new model")
     if not data or any("\ud800" <= letter <= "\udfff" for letter in data):
         raise ConfigError(f"data: want a path that UTF-8 can write, got {data!r}; rename it")
     kind = KINDS[task]
@@ -114,10 +123,6 @@ def write_starter(path: Path, name: str, task: Task, data: str) -> None:
         write_file(path, text.encode())
 
 
-def _plain(name: str) -> bool:
-    return bool(name) and name.isprintable() and not set(name) & set("/\\. \"'")
-
-
 def _quoted(text: str) -> str:
     """Write a string as TOML does, which is as JSON does but for one letter."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -130,29 +135,3 @@ _DATA: dict[Task, str] = {
     "regression": "a folder with labels.csv (file,number), a .csv with the number last, or an .npz with x and y",
     "unit-regression": "a folder with labels.csv (file,0..1), a .csv with the number last, or an .npz with x and y",
 }
-
-
-def _complaints(recipe: WorkflowRecipe) -> Iterator[str]:
-    kind = KINDS[recipe.task]
-    if not _plain(recipe.name):
-        yield f"name: want a plain word, got {recipe.name!r}; it becomes a folder's name"
-    if recipe.last_activation != kind.activation:
-        yield (
-            f"last_activation: want '{kind.activation}' for {recipe.task}, as the answer is {kind.words}, got "
-            f"'{recipe.last_activation}'; correct it"
-        )
-    if recipe.loss not in kind.losses:
-        yield f"loss: want {' or '.join(kind.losses)} for {recipe.task}, got '{recipe.loss}'; correct it"
-    for name in ("eval_share", "test_share"):
-        if not 0 < getattr(recipe, name) <= 0.4:
-            yield f"{name}: want above 0 and at most 0.4, got {getattr(recipe, name):g}; correct it"
-    if 2 * recipe.eval_share + recipe.test_share > 1 + 1e-9:
-        yield (
-            f"eval_share: want at most half of what test_share {recipe.test_share:g} leaves, got "
-            f"{recipe.eval_share:g}; lower one of them"
-        )
-    for name, least in (("size", 16), ("units", 8), ("batch", 1), ("epochs", 1), ("patience", 1)):
-        if getattr(recipe, name) < least:
-            yield f"{name}: want at least {least}, got {getattr(recipe, name)}; correct it"
-    if not (0 <= recipe.dropout < 1 and recipe.l2 >= 0 and 0 < recipe.learning_rate < 1):
-        yield "dropout, l2, learning_rate: want 0..1, 0 or more, and above 0 and below 1; correct them"

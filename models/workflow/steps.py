@@ -6,7 +6,7 @@
 | vectorise | finite numbers; the training part has mean 0 and deviation 1, or pixels 0..255 |
 | baseline | a single layer beats the best answer that looks at nothing, by two standard errors |
 | overfit | the eval loss of the large net stopped falling while its training loss went on, to well below it |
-| regularise | the net, held back, is not worse than overfitting at its best by over an error; then test is read |
+| regularise | the net, held back, is not worse than overfitting at its best, nor than the baseline; then test is read |
 
 F. Chollet, "Deep Learning with Python" (Manning 2017), section 4.5, calls it the universal workflow.
 """
@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.limits import LimitError, read_npz
 from edge.types import F32
 from edge.whole import sweep, write_file
 from models.data.split import split_rows
 from models.training.archive import STAMP_FILE, writable, write_arrays
 from models.training.recipe import fingerprint
 from models.workflow.data import Examples, read_examples
-from models.workflow.kinds import KINDS, better_by, chance, scores
+from models.workflow.kinds import KINDS, better_by, chance, chance_of_worse, scores
 from models.workflow.recipe import WorkflowRecipe
 from models.workflow.scaling import Scaling, fit_scaling
 
@@ -42,6 +43,9 @@ FOLDER = Path("build/workflow")
 
 _ERRORS = 2.0
 """Standard errors by which a baseline must beat chance: by luck alone, one in forty does."""
+_ALPHA = 0.05
+"""How often a net that is as good as both others is called worse than one of them, at most; half of it is for each. On
+an eval part of any size, six examples lost and none won are too many, and five are not."""
 _GAP = 0.9
 """Training loss over the lowest eval loss, at most: the net knows the training part better than it knows the rest."""
 
@@ -91,9 +95,14 @@ class Case:
         return self.stamp if step in ("split", "vectorise") else fingerprint(self.stamp, _relevant(self.recipe, step))
 
     def rows(self, part: Part) -> NDArray[np.int64]:
-        """Rows of one part, as step `split` left them."""
-        with np.load(self.folder / "split.npz") as arrays:
-            rows: NDArray[np.int64] = arrays[part]
+        """Rows of one part, as step `split` left them.
+
+        Raises:
+            ConfigError: what it left is damaged.
+        """
+        rows = self._kept("split")[part]
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (rows < len(self.examples.x)).all() or not (rows >= 0).all():
+            raise _damaged(self.folder / "split.npz", "split")
         return rows
 
     def part(self, part: Part) -> tuple[NDArray[Any], F32]:
@@ -102,9 +111,28 @@ class Case:
         return self.examples.x[rows], self.examples.y[rows]
 
     def scaling(self) -> Scaling:
-        """Return what step `vectorise` learnt."""
-        with np.load(self.folder / "scaling.npz") as arrays:
-            return Scaling(**arrays)
+        """Return what step `vectorise` learnt.
+
+        Raises:
+            ConfigError: what it left is damaged.
+        """
+        return Scaling(**self._kept("scaling"))
+
+    def _kept(self, name: Literal["split", "scaling"]) -> dict[str, NDArray[Any]]:
+        """Return the arrays that a step left."""
+        file, step = self.folder / f"{name}.npz", "split" if name == "split" else "vectorise"
+        names = set(PARTS) if name == "split" else {field.name for field in dataclasses.fields(Scaling)}
+        try:
+            arrays = read_npz(file)
+        except (OSError, LimitError) as error:
+            raise _damaged(file, step) from error
+        if set(arrays) != names:
+            raise _damaged(file, step)
+        return arrays
+
+
+def _damaged(file: Path, step: str) -> ConfigError:
+    return ConfigError(f"{file}: want what step {step} left, got a damaged file; take step {step} again")
 
 
 def open_case(recipe: WorkflowRecipe, text: str, folder: Path, models: Path) -> Case:
@@ -146,7 +174,7 @@ def read_verdict(step: Step, case: Case) -> Verdict | None:
         record = json.loads((case.folder / f"{step}.json").read_text("utf-8"))
         right = record["stamp"] == case.stamp_of(step)
         return Verdict(record["passed"], record["words"], record["figures"]) if right else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -246,12 +274,15 @@ def regularise(case: Case) -> Verdict:
     plain, _ = _trained(case, "baseline", lambda: small_net_of(case))
     y = case.part("eval")[1]
     own, before, least = (scores(recipe.task, y, each) for each in (answers, free, plain))
-    gain, error = better_by(own, before)
-    over, over_error = better_by(own, least)
-    passed = gain >= -error and over >= -over_error
-    words = f"{_said(recipe, own)}; overfitting, at its best, {_said(recipe, before)}; baseline {_said(recipe, least)}"
+    luck = chance_of_worse(own, before), chance_of_worse(own, least)
+    passed = min(luck) >= _ALPHA / len(luck)
+    words = (
+        f"{_said(recipe, own)}; overfitting, at its best, {_said(recipe, before)} (p {luck[0]:.2g}); "
+        f"baseline {_said(recipe, least)} (p {luck[1]:.2g})"
+    )
     if not passed:
-        return Verdict(False, words + "; want no less than both: less dropout or l2, or more data", {})
+        todo = f"; want no more examples worse than luck explains, p of {_ALPHA / len(luck):g}: "
+        return Verdict(False, f"{words}{todo}less dropout or l2, or more data", {})
     tested, nets = _tested(case)
     words += f"; test: {_said(recipe, np.array([tested], np.float32))}, model in {case.models / recipe.name}"
     if nets > 1:
@@ -259,12 +290,22 @@ def regularise(case: Case) -> Verdict:
     return Verdict(True, words, {"score": float(own.mean()), "test": tested, "nets_tested": nets})
 
 
+class _Tested(msgspec.Struct):
+    """What was read of the test part: stamp of the nets -> mean score."""
+
+    stamp: str
+    nets: dict[str, float]
+
+
 def _tested(case: Case) -> tuple[float, int]:
     """Return the mean score on the test part, read once for each net, and how many nets it was shown to."""
     path = case.models / case.recipe.name
     record = case.folder / "test.json"
-    kept = json.loads(record.read_text("utf-8")) if record.is_file() else {}
-    nets: dict[str, float] = kept["nets"] if kept.get("stamp") == case.stamp else {}
+    try:
+        kept = msgspec.json.decode(record.read_bytes(), type=_Tested)
+    except (OSError, ValueError, RecursionError):  # none yet, or damaged
+        kept = _Tested("", {})
+    nets = kept.nets if kept.stamp == case.stamp else {}
     net = (path / STAMP_FILE).read_text("utf-8")
     if net not in nets:
         x, truth = case.part("test")
@@ -334,11 +375,9 @@ def _trained(case: Case, name: str, build: Callable[[], Any], folder: Path | Non
 
 
 def _ask(path: Path, x: NDArray[Any]) -> F32:
-    import keras
+    from models.training.run import load_trained
 
-    from models.training.archive import MODEL_FILE
-
-    answers: F32 = keras.models.load_model(path / MODEL_FILE, compile=False).predict(x, batch_size=256, verbose=0)
+    answers: F32 = load_trained(path).predict(x, batch_size=256, verbose=0)
     return answers
 
 

@@ -9,7 +9,7 @@ from tests.fuzz.case import Attempt, Outcome
 MEMORY_MB, SECONDS, KILL_SECONDS = 1024.0, 20.0, 25.0
 """Most memory beside what the whole input takes; longest time; when the watcher ends a case."""
 
-CODES = (0, 2, 3, 4)
+CODES = (0, 2, 3, 4, 5)
 CHATTER = "chatter"
 """Column of what libraries write to the screen by themselves: counted and shown, and no failure."""
 COLUMNS = ("tracebacks", "memory", "time", "other", CHATTER)
@@ -18,11 +18,12 @@ _SENTENCE = re.compile(r"(edge|converters): .+")
 _LONGEST = 2000
 """Characters of one sentence."""
 _BESIDE = re.compile(
-    r"WARNING: .+|not usable: .+|sha256 of the bundle: [0-9a-f]{64}|stage, ms .+|\d+ frames in .+|\d+ frames: .+|"
+    r"WARNING: .+|source: .+|models: .+|budget: .+|results: .+|running; .+|"
+    r"not usable: .+|sha256 of the bundle: [0-9a-f]{64}|stage, ms .+|\d+ frames in .+|\d+ frames: .+|"
     r"(capture_wait|decode|preprocess|detect|  model of \w+|embed|match|sinks|frame|age of result) +\d.*|"
     r"INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
 )
-"""Lines that belong to a run: warnings, the profile's table, the summary."""
+"""Lines that belong to a run: warnings, what it says at its start, the profile's table, the summary."""
 _LIBRARY = re.compile(
     r"libpng (warning|error): .+|Corrupt JPEG data: .+|Premature end of JPEG .+|\[ ?(WARN|ERROR|INFO):\d.+|"
     r"\[\w+ @ 0x[0-9a-f]+\] .+|Unexpected (element|list type|frame).+|Invalid SOS .+|Unsupported marker .+|TIFF\w*: .+"

@@ -138,7 +138,7 @@ def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Pa
         (("classify", "nowhere"), 4, "nowhere"),
         (("classify",), 2, "SOURCE"),
         (("classify", "PICTURES", "--bundle", "LOCALIZER"), 3, "want a model for task 'classify'"),
-        (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean fake-localize"),
+        (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean 'fake-localize'"),
         (("localize", "PICTURES", "--bundle", "./nowhere"), 3, "no such file"),
         (("localize", "PICTURES", "--sink", "xml:a"), 2, "folder:DIR"),
         (("localize", "PICTURES", "--sink", "folder:no/such/place"), 2, "want an existing folder"),

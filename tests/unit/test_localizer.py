@@ -24,9 +24,10 @@ from models.data.localized import Located
 from models.localizer.data import read_data
 from models.localizer.loss import BoxLoss, iou_and_giou
 from models.localizer.nets import Net, dense_heads, own_base, own_classifier, spatial_heads, vgg16_base, vgg16_weights
-from models.localizer.recipe import LocalizerRecipe, with_flags
+from models.localizer.recipe import LocalizerRecipe
 from models.localizer.report import GREEN, RED, TILE_PX, draw_tile, summary
 from models.localizer.training import train_localizer
+from models.training.recipe import changed as with_values
 from models.training.recipe import find_recipes, read_recipe
 from models.training.run import train
 from models.weights import ASSETS
@@ -193,18 +194,18 @@ def test_pictures_of_the_training_part_are_left_out_of_validation(shapes: Path, 
         ({"labels": ("blue",)}, "want at least two different ones"),
         ({"pretrain_epochs": 0}, "want pretrain_epochs above 0"),
         ({"net": "mobilenetv2", "pretrain_epochs": 0}, "want weights = 'imagenet'"),
-        ({"epochs": 0}, "epochs: want at least 1"),
+        ({"epochs": 0}, "epochs: want int >= 1"),
         ({"data": "no/such/place"}, "want a folder or a .csv file"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_one_sentence(shapes: Path, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        read_data(with_flags(tiny(shapes, **changed)))
+        read_data(with_values(tiny(shapes), "localizer", **changed))
 
 
 def test_a_typo_in_a_recipe_is_an_error(tmp_path: Path) -> None:
     for path in find_recipes("localizer").values():
-        with_flags(read_recipe(path, LocalizerRecipe))
+        read_recipe(path, LocalizerRecipe)
     text = find_recipes("localizer")["localizer-own-cnn"].read_text()
     (tmp_path / "typo.toml").write_text(text.replace("box_weight", "boxweight"))
     with pytest.raises(ConfigError, match="boxweight"):

@@ -168,7 +168,7 @@ def test_commands_end_with_a_sentence_and_leave_nothing(tmp_path: Path, recordin
     (tmp_path / "rules.toml").write_text("aparte = 3\n")
     command += ["--rules", str(tmp_path / "rules.toml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "unknown field `aparte`" in done.stderr
+    assert "unknown key 'aparte'; did you mean 'apart'?" in done.stderr
 
 
 def test_every_recipe_of_the_family_is_one() -> None:

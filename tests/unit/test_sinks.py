@@ -70,7 +70,7 @@ def test_places_that_cannot_be_written_fail_at_open(tmp_path, kind):
     assert kind == "jsonl" or not (tmp_path / f"a{suffix}").exists()  # no frame, no file
 
 
-@pytest.mark.parametrize("uri", ["result.jsonl", "xml:a.xml", "", "jsonl", ":"])
+@pytest.mark.parametrize("uri", ["xml:a.xml", "", ":"])
 def test_unknown_kinds(uri):
     known = "jsonl:PATH, video:PATH, png:PATH, folder:DIR, crops:DIR, window:, null:"
     with pytest.raises(ConfigError, match=f"want one of {known}"):

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn import datasets
+from sklearn.linear_model import LogisticRegression
 
 from converters.average_precision import IGNORED, Boxes, average_precision, matched_iou
-from converters.datacheck import check_answers, check_calibration
+from converters.datacheck import check_answers, check_calibration, swapped_classes
 from converters.examples import NoiseExamples, Truth
 from converters.facts import Drift, Facts
+from converters.parity import COSINES, compare, floor_by_spread
+from converters.recipe import Kind
 from converters.tasks import Terms, agreement, drop, f1_by_class, judge_for
 from edge.bundle import Preprocess, TensorSpec
 
@@ -143,3 +147,59 @@ def test_a_classifier_at_chance_is_told_so() -> None:
     assert [f.severity for f in check_answers("classify", always, truth)] == ["error"]
     assert list(check_answers("classify", [(np.asarray(n % 10),) for n in range(100)], truth)) == []
     assert [f.severity for f in check_answers("embed", [(np.ones(4),)] * 60, None)] == ["error"]
+
+
+def test_a_real_classifier_whose_labels_are_in_another_order_is_noticed_and_the_order_named() -> None:
+    """Digits of UCI, 1,797 real pictures of 8 x 8."""
+    digits = datasets.load_digits()
+    net = LogisticRegression(max_iter=200).fit(digits.data[:900] / 16, digits.target[:900])
+    answers = [(np.asarray(answer),) for answer in net.predict(digits.data[900:] / 16)]
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    right = digits.target[900:]
+    assert list(check_answers("classify", answers, Truth(classes=right, names=names), names)) == []
+    for moved in ([1, 0, 2, 3, 4, 5, 6, 7, 8, 9], list(range(9, -1, -1)), [0, 1, 2, 3, 4, 5, 8, 6, 7, 9]):
+        given = tuple(names[place] for place in moved)  # the person's order; folders are read by it
+        truth = Truth(classes=np.array([given.index(names[digit]) for digit in right]), names=given)
+        (found,) = check_answers("classify", answers, truth, given)
+        assert found.severity == "error"
+        assert found.words.endswith(f"--labels {','.join(names)}")
+        first = next(place for place in range(10) if moved[place] != place)
+        assert f"class {first} '{given[first]}' behaves as '{names[first]}'" in found.words
+
+
+@pytest.mark.parametrize(("answers", "found"), [(10, True), (9, False)])
+def test_a_class_of_few_answers_proves_nothing(answers: int, found: bool) -> None:
+    chosen = np.repeat([0, 1], answers)
+    assert bool(swapped_classes(chosen, 1 - chosen)) is found
+    assert swapped_classes(chosen, chosen) == {}
+
+
+def test_a_bad_model_is_not_one_with_other_labels() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        assert swapped_classes(random.integers(0, 4, 200), random.integers(0, 4, 200)) == {}
+    assert (
+        swapped_classes(np.repeat([0, 1, 2], 30), np.repeat([1, 1, 2], 30)) == {}
+    )  # 0 and 1 are confused, not swapped
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "int8"])
+def test_the_floor_of_an_embedder_is_by_how_far_its_answers_lie_apart(kind: Kind) -> None:
+    random = np.random.default_rng(0)
+    spread = list(random.normal(size=(100, 128)))
+    crowded = [np.abs(vector) + 1 for vector in spread]
+    assert floor_by_spread(crowded, kind) == COSINES[kind]
+    assert floor_by_spread(spread, kind) == pytest.approx(0.75, abs=0.01)
+    assert floor_by_spread(spread, "fp32") == COSINES["fp32"]
+    assert floor_by_spread(spread[:1], kind) == COSINES[kind]
+    (part,) = compare(["e"], [[vector] for vector in spread], [[vector] for vector in spread], None, kind)
+    assert part.cosine_limit == floor_by_spread(spread, kind)
+
+
+def test_within_the_floor_an_answer_is_nearest_to_its_own() -> None:
+    """The worst direction is straight to the other answer: half the chord is where both are equally near."""
+    own, other = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    floor = floor_by_spread([own, other], "dynamic")
+    for angle in np.linspace(0, np.arccos(floor), 20):
+        moved = np.array([np.cos(angle), np.sin(angle)])
+        assert np.linalg.norm(moved - own) < np.linalg.norm(moved - other)

@@ -12,14 +12,17 @@ pytest.importorskip("keras", reason="training needs the extras [convert] and [tr
 pytest.importorskip("sklearn", reason="training needs the extra [train]")
 
 import keras
+from scipy import stats
 from sklearn import datasets
 from sklearn.linear_model import LogisticRegression
 
 from edge.errors import ConfigError
 from models.__main__ import main
+from models.training.recipe import read_recipe
+from models.workflow import steps
 from models.workflow.data import read_examples
-from models.workflow.kinds import KINDS, Task, chance, scores
-from models.workflow.recipe import read_workflow, write_starter
+from models.workflow.kinds import KINDS, Task, chance, chance_of_worse, scores
+from models.workflow.recipe import WorkflowRecipe, write_starter
 from models.workflow.scaling import fit_scaling
 from models.workflow.steps import Case, _strata, open_case, take_step
 
@@ -82,7 +85,7 @@ def test_a_starter_is_a_recipe_whose_keras_model_has_the_table_s_last_layer(task
 
     path = tmp_path / "a.toml"
     assert main(["new", "--task", task, "--name", "mine", "--data", "there", "--out", str(path)]) == 0
-    recipe = read_workflow(path)
+    recipe = read_recipe(path, WorkflowRecipe)
     assert (recipe.name, recipe.task, recipe.data) == ("mine", task, "there")
     y = np.array(TRUTHS[task], np.float32)
     examples = Examples(np.zeros((len(y), 16, 16, 3), np.uint8), y, ())
@@ -104,14 +107,14 @@ def test_any_other_activation_or_loss_is_refused(task: Task, tmp_path: Path) -> 
             text.replace(f'last_activation = "{KINDS[task].activation}"', f'last_activation = "{activation}"')
         )
         with pytest.raises(ConfigError, match=f"last_activation: want '{KINDS[task].activation}' for {task}"):
-            read_workflow(path)
+            read_recipe(path, WorkflowRecipe)
     for loss in {loss for kind in KINDS.values() for loss in kind.losses} - set(KINDS[task].losses):
         path.write_text(text.replace(f'loss = "{KINDS[task].losses[0]}"', f'loss = "{loss}"'))
         with pytest.raises(ConfigError, match="loss: want"):
-            read_workflow(path)
+            read_recipe(path, WorkflowRecipe)
     path.write_text(text + "drop_out = 0.3\n")
     with pytest.raises(ConfigError, match="drop_out"):
-        read_workflow(path)
+        read_recipe(path, WorkflowRecipe)
 
 
 def table(path: Path, x: np.ndarray, answers: list[Any]) -> Path:
@@ -129,7 +132,7 @@ def case_of(tmp_path: Path, task: Task, data: Path, **changed: Any) -> Case:
     for name, value in {"epochs": 25, "patience": 4, "units": 32, "batch": 32, **changed}.items():
         text = "\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in text.splitlines())
     path.write_text(text)
-    return open_case(read_workflow(path), text, tmp_path / "work", tmp_path / "models")
+    return open_case(read_recipe(path, WorkflowRecipe), text, tmp_path / "work", tmp_path / "models")
 
 
 def test_real_tumours_go_through_all_steps(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ def test_an_easy_small_table_passes_the_baseline_of_the_starter_as_it_is_written
     data = table(tmp_path / "a.csv", x, answers)
     path = tmp_path / "easy.toml"
     write_starter(path, "easy", "binary", str(data))
-    case = open_case(read_workflow(path), path.read_text(), tmp_path / "work", tmp_path / "models")
+    case = open_case(read_recipe(path, WorkflowRecipe), path.read_text(), tmp_path / "work", tmp_path / "models")
     for step in ("split", "vectorise", "baseline"):
         verdict = take_step(step, case)
         assert verdict.passed, verdict.words
@@ -250,7 +253,7 @@ def test_a_starter_keeps_odd_paths_and_refuses_odd_names(tmp_path: Path) -> None
     for number, data in enumerate(('a "b"', "c:\\new\\d", "line\nline", "\x7f\x01", "daten/\u00fc\U0001f600")):
         path = tmp_path / f"{number}.toml"
         assert main(["new", "--task", "binary", "--name", "a", "--data", data, "--out", str(path)]) == 0
-        assert read_workflow(path).data == data
+        assert read_recipe(path, WorkflowRecipe).data == data
     for name in ("", "a b", 'a"', "a'", "a\nb", "a/b", "\udcff"):
         assert main(["new", "--task", "binary", "--name", name, "--out", str(tmp_path / "no.toml")]) == 2
     assert main(["new", "--task", "binary", "--data", "\udcff", "--out", str(tmp_path / "no.toml")]) == 2
@@ -461,3 +464,38 @@ def test_lines_of_a_table_that_are_broken_are_named(tmp_path: Path) -> None:
     found = read_examples(str(tmp_path / "a.csv"), "unit-regression", 16)
     assert len(found.x) == 20
     assert found.words == ("3 lines left out, not 2 numbers and an answer: 22, 23, 24",)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "luck"),
+    [(0, 0, 1.0), (1, 0, 0.5), (5, 0, 1 / 32), (6, 0, 1 / 64), (0, 3, 1.0), (2, 1, 0.5), (15, 5, 0.020695)],
+)
+def test_luck_of_lost_and_won_examples_is_the_exact_binomial(lost: int, won: int, luck: float) -> None:
+    ours = np.repeat(np.array([0, 1, 1], np.float32), (lost, won, 30))
+    theirs = np.repeat(np.array([1, 0, 1], np.float32), (lost, won, 30))
+    assert chance_of_worse(ours, theirs) == pytest.approx(luck, rel=1e-4)
+    assert chance_of_worse(-3.5 + ours, -3.5 + theirs) == pytest.approx(luck, rel=1e-4)  # of numbers, the sign test
+    if lost + won:
+        tested = stats.binomtest(lost, lost + won, alternative="greater").pvalue
+        assert chance_of_worse(ours, theirs) == pytest.approx(tested)
+
+
+@pytest.mark.parametrize(("task", "lost", "passed"), [(t, n, n < 6) for t in TASKS[:2] for n in (0, 1, 5, 6, 9)])
+def test_regularise_fails_where_luck_no_longer_explains_it(
+    task: Task, lost: int, passed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+    case = case_of(tmp_path, task, table(tmp_path / "a.csv", x, ["a" if row[0] > 0 else "b" for row in x]))
+    for step in ("split", "vectorise"):
+        take_step(step, case)
+    truth = case.part("eval")[1]
+
+    def answers(_: Case, name: str, *__: object) -> tuple[np.ndarray, dict[str, list[float]]]:
+        wrong = np.arange(len(truth)) < (lost if name == case.recipe.name else 0)
+        return np.where(wrong[:, None], 1 - truth, truth).astype(np.float32), {}
+
+    monkeypatch.setattr(steps, "_trained", answers)
+    monkeypatch.setattr(steps, "_tested", lambda _: (0.5, 1))
+    verdict = steps.regularise(case)
+    assert verdict.passed is passed
+    assert f"(p {0.5**lost:.2g})" in verdict.words
