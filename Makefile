@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DETECTOR := $(if $(shell command -v npm),nanodet-416,ssdlite-300)
 RECIPES ?= $(if $(shell command -v npm),--all,mobilenetv2-97 mobilenetv2-224 ssdlite-300)
 
-.PHONY: help demo convert zoo ablation test kill fuzz check bench clean
+.PHONY: help demo convert zoo ablation test kill fuzz mistakes check bench clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -23,7 +23,7 @@ demo: $(INSTALLED)  ## from nothing: install, fetch, convert, and run the loop o
 	@$(MAKE) --no-print-directory convert RECIPES="mobilenetv2-97 $(DETECTOR)"
 	@mkdir -p build/demo
 	@film=$$($(BIN)/python -m models fetch vtest || $(BIN)/python -m models fetch bikes) && \
-	$(BIN)/edge-run --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
+	$(BIN)/edge-run --overwrite --source "$$film" --frames 400 --classes person --sink jsonl:build/demo/result.jsonl \
 	    --sink video:build/demo/result.mp4 --sink png:build/demo/frame.png --profile build/demo/profile.json
 	@echo "look at build/demo/frame.png, result.mp4, result.jsonl and profile.json"
 
@@ -58,7 +58,7 @@ test: $(INSTALLED)  ## run all tests, from nothing
 	$(BIN)/python -m pytest
 
 # KILLS= of each part (60), ARGS= for other flags: --seed N, --parts install training conversion.
-kill: $(INSTALLED)  ## kill -9 installs, trainings and conversions at random moments: is anything lost, is anything left?
+kill: $(INSTALLED)  ## kill -9 installs, runs, trainings and conversions at random moments: is anything lost, is anything left?
 	$(BIN)/python -m tests.kill --kills $(or $(KILLS),60) $(ARGS)
 
 check: $(INSTALLED)  ## lint, strict types, import law
@@ -74,6 +74,10 @@ bench: $(INSTALLED)  ## measure the loop against bare models, and its parts agai
 fuzz: $(INSTALLED)  ## give the commands 2,000 damaged bundles, models, pictures and films, ten minutes
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --mutations 2000 --minutes 10 \
 	    $(if $(KIND),--kind $(KIND)) $(if $(KEEP),--keep $(KEEP))
+
+# SEED= another one, COUNT= another number, KIND= "flags,configs,commands,cut files"; 1 if an answer is wrong.
+mistakes: $(INSTALLED)  ## make 1,500 plain mistakes in flags, configurations and files: is each answered in one sentence?
+	$(BIN)/python -m tests.mistakes --seed $(or $(SEED),1) --count $(or $(COUNT),1500) $(if $(KIND),--kind "$(KIND)")
 
 clean:  ## remove build/ and .venv/
 	rm -rf build .venv dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

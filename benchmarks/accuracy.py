@@ -8,6 +8,7 @@ detections that no track took: what is judged is what a track says it sees.
 """
 
 import argparse
+import gzip
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,11 @@ def read_truth(path: Path) -> dict[int, Truth]:
 
 
 def read_result(path: Path) -> list[dict[str, Any]]:
-    """Read the JSONL of a run."""
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    """Read the frames of the last run in a file of JSON lines, or in a closed part of one, packed or not."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    lines = [msgspec.json.decode(line) for line in data.splitlines()]
+    frames = [line for line in lines if line["kind"] == "frame"]
+    return [frame for frame in frames if frame["run"] == frames[-1]["run"]]
 
 
 def detection(frames: list[dict[str, Any]], truth: dict[int, Truth], label: str) -> float:

@@ -35,10 +35,10 @@ from converters import sandbox
 from converters.handback import misbehaved, pack, regular_files, unpack
 from converters.load import ConversionError, Origin
 from edge.backends.onnx import no_telemetry
+from edge.bar import bar
 from edge.errors import EdgeError
 from edge.redact import printable
 from edge.whole import staging, sweep
-from models.bar import bar
 from models.quiet import hush_tensorflow, quiet
 
 P = ParamSpec("P")

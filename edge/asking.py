@@ -4,21 +4,24 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
 
 import cv2
 
+from edge.announce import say_opening, say_running
 from edge.answer import Tally, answer
 from edge.bundle import Manifest, Task
-from edge.errors import ConfigError
+from edge.chosen import ready
+from edge.flags import check_camera, positive
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.sinks import Output, Sink, check_sink
 from edge.sinks.progress import ProgressSink
 from edge.sinks.sink import class_name
 from edge.sinks.text import TextSink
 from edge.sources import Source, open_source
+from edge.sources.source import quiet_opencv
 from edge.stages.classify import Classify, Localize
 
 ASKING: tuple[Task, ...] = ("classify", "localize")
@@ -56,17 +59,13 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         add = parser.add_argument
         add("--bundle", default="", metavar="BUNDLE", help="name or folder of a bundle (default: the one installed)")
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
-        add("--frames", type=_positive, metavar="N", help="stop after N frames")
-        add("--threads", type=_positive, metavar="N", help="cores for the model (default: all, at most 4)")
+        add("--overwrite", action="store_true", help="empty what older runs wrote there")
+        add("--name", default="", metavar="NAME", help="what results call the camera (default: taken from the source)")
+        add("--frames", type=positive, metavar="N", help="stop after N frames")
+        add("--threads", type=positive, metavar="N", help="cores for the model (default: all, at most 4)")
         add("--pace", action="store_true", help="play a video at its own speed, as a camera would")
         add("--show", action="store_true", help="open a window with the result; q closes it")
         add("--quiet", action="store_true", help="print the summary alone")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"want a whole number from 1 on, got '{text}'")
-    return int(text)
 
 
 def ask(flags: argparse.Namespace) -> int:
@@ -78,34 +77,49 @@ def ask(flags: argparse.Namespace) -> int:
         ConfigError: an output that cannot be written.
     """
     task: Task = flags.command
-    uri = flags.camera if flags.camera is not None else flags.source
-    if not uri:
-        raise ConfigError(f"source: want SOURCE or --camera N, got neither; try: edge {task} --camera 0")
+    uri = flags.source if flags.camera is None else check_camera(flags.camera)
+    for sink in flags.sink:
+        check_sink(sink)
+    bundle = bundle_for(task, flags.bundle)
+    ready(bundle, task)
+    quiet_opencv()
     cv2.setNumThreads(1)  # the cores belong to the model
     threads = flags.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
     tally = Tally()
     with contextlib.ExitStack() as open_things:
         enter = open_things.enter_context
-        model = enter(open_model(bundle_for(task, flags.bundle), task, threads))
-        stage = Localize(model) if task == "localize" else Classify(model)
+        if not flags.quiet:
+            say_opening(uri)
         source = enter(open_source(uri, pace=flags.pace))
+        model = enter(open_model(bundle, task, threads))
+        stage = Localize(model) if task == "localize" else Classify(model)
         manifest = model.bundle.manifest
-        sinks = _open_sinks(flags, source, manifest.labels, open_things)
+        settings = {key: value for key, value in vars(flags).items() if key not in ("command", "source", "camera")}
+        told = new_run(uri, flags.name, {task: model.bundle}, {"source": uri, **settings})
+        output = Output(manifest.labels, source.fps or NOMINAL_FPS, told, flags.overwrite)
+        outputs = enter(open_outputs(_uris(flags), output))
+        sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]
+        if source.live and not flags.quiet:
+            say_running(source, [model], threads, _uris(flags) or ["standard output"])
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)
-    return 128 + stop.signal if stop.signal else 0
+    return exit_code(stop.signal, outputs)
 
 
-def _open_sinks(
-    flags: argparse.Namespace, source: Source, labels: Sequence[str], open_things: contextlib.ExitStack
+def _for_people(
+    flags: argparse.Namespace, source: Source, output: Output, open_things: contextlib.ExitStack
 ) -> list[Sink]:
-    uris = [*flags.sink, *(["window:"] if flags.show else [])]
-    sinks: list[Sink] = [open_things.enter_context(open_sink(uri, labels, source.fps or 10.0)) for uri in uris]
+    """Return what is shown besides the outputs: words, and a bar."""
+    sinks: list[Sink] = []
     if not flags.quiet and "jsonl:-" not in flags.sink:
-        sinks.append(TextSink(labels, source.live))
+        sinks.append(TextSink(output.labels, source.live))
     total = min((n for n in (source.frames, flags.frames) if n is not None), default=None)
     return [*sinks, open_things.enter_context(ProgressSink(total, source.live))]
+
+
+def _uris(flags: argparse.Namespace) -> list[str]:
+    return [*flags.sink, *(["window:"] if flags.show else [])]
 
 
 def _print_summary(manifest: Manifest, tally: Tally, source: Source) -> None:

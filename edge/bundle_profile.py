@@ -6,6 +6,7 @@ The figures go beside the bundle's folder, whose files are what they were, and a
 
 import importlib.metadata
 import multiprocessing
+import os
 import re
 import signal
 import time
@@ -152,7 +153,7 @@ def profile_bundle(
 def profile_path(path: Path, machine: Machine) -> Path:
     """Return where the figures of a machine go, beside the bundle: `NAME.profile-raspberry-pi-4-model-b.json`."""
     slug = re.sub(r"[^a-z0-9]+", "-", machine.board.lower()).strip("-")
-    folder = path.resolve()
+    folder = Path(os.path.realpath(path))  # a loop of links is an error elsewhere, in a sentence
     return folder.with_name(f"{folder.name}{PROFILE_MARK}{slug or 'machine'}.json")
 
 

@@ -7,25 +7,29 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import msgspec
 
 from edge import __version__
+from edge.announce import say_opening, say_running
 from edge.budget import Budget
-from edge.bundle import read_manifest
+from edge.chosen import choose
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
-from edge.flags import Parser
-from edge.folders import bundle_for, named_bundle
+from edge.flags import Parser, check_camera, given, labels
 from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
 from edge.profiler import Profiler
-from edge.sinks import Sink, open_sink
+from edge.recording import NOMINAL_FPS, exit_code, new_run, open_outputs
+from edge.redact import hide_password
+from edge.settings import number
+from edge.sinks import Output, Sink, check_sink
+from edge.sinks.profile import profile_path
 from edge.sinks.progress import ProgressSink
-from edge.sources import Source, open_source
+from edge.sources import Source, looks_like_source, open_source
+from edge.sources.source import quiet_opencv
 from edge.stages.compare import Compare
 from edge.stages.detect import Detect
 from edge.stages.embed import Embed
@@ -34,6 +38,8 @@ from edge.stages.match import Match
 MAX_THREADS = 4
 """Models of this size gain nothing from more."""
 
+_FLAGS = {"sinks": "--sink", "camera_name": "--name"}
+"""Key of the configuration -> flag, where it is not the key with hyphens."""
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
@@ -86,7 +92,7 @@ def _run_parser() -> argparse.ArgumentParser:
         formatter_class=formatter,
     )
     add = parser.add_argument
-    add("config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; flags override them")
+    add("config", nargs="?", metavar="CONFIG.toml", help="settings; flags override them")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--camera", metavar="N", help="short for --source N")
     where.add_argument("--source", metavar="URI", help="where the pictures come from")
@@ -94,14 +100,17 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--embedder", metavar="BUNDLE", help="the same ('edge bundle list' has the names)")
     add("--matcher", metavar="BUNDLE", help="trained for this camera: a head over pairs, or an embedder")
     add("--classes", metavar="A,B", help="labels that are wanted (default: all)")
-    add("--threshold", type=float, metavar="X", help="detection scores must be above X (default: the bundle's)")
-    add("--budget-ms", type=float, metavar="X", help="largest age of a result, milliseconds (default: 100)")
+    add("--threshold", type=number, metavar="X", help="detection scores must be above X (default: the bundle's)")
+    add("--budget-ms", type=number, metavar="X", help="largest age of a result, milliseconds (default: 100)")
     add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
-    add("--frames", type=int, metavar="N", help="stop after N frames")
+    add("--overwrite", action="store_true", default=None, help="empty what older runs wrote there")
+    add("--name", metavar="NAME", help="what results call the camera (default: taken from the source)")
+    add("--frames", type=number, metavar="N", help="stop after N frames")
     add("--pace", action="store_true", default=None, help="play a video at its own speed, as a camera would")
-    add("--threads", type=int, metavar="N", help="cores for the models (default: all, at most 4)")
+    add("--threads", type=number, metavar="N", help="cores for the models (default: all, at most 4)")
     add("--profile", nargs="?", const="profile.json", metavar="FILE", help="write the profile (profile.json)")
     add("--show", action="store_true", help="open a window with the result; q closes it")
+    add("--quiet", action="store_true", help="say nothing at the start, draw no progress bar")
     add("--version", action="version", version=f"edge-run {__version__}")
     return parser
 
@@ -109,80 +118,80 @@ def _run_parser() -> argparse.ArgumentParser:
 def _edge_run(arguments: Sequence[str] | None) -> int:
     flags = _run_parser().parse_args(arguments)
     config = _merge(flags)
-    if not config.source:
-        raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
     sinks = [*config.sinks, *(["window:"] if flags.show else [])]
-    if flags.profile:
-        _check_writable(Path(flags.profile))
+    for uri in sinks:
+        check_sink(uri)
+    profile = None if flags.profile is None else profile_path(flags.profile)
+    chosen = choose(config)
     cv2.setNumThreads(1)  # the cores belong to the models
+    quiet_opencv()
     threads = config.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
     profiler = Profiler(int(config.budget_ms * 1e6))
     with contextlib.ExitStack() as open_things:
         enter = open_things.enter_context
-        detector = enter(open_model(bundle_for("detect", config.detector), "detect", threads))
-        embedding, pairing = _looks(config)
-        embedder = enter(open_model(embedding, "embed", threads))
+        if not flags.quiet:
+            say_opening(config.source)
+        source = enter(open_source(config.source, pace=config.pace))
+        detector = enter(open_model(chosen.detector, "detect", threads))
+        embedder = enter(open_model(chosen.embedder, "embed", threads))
         detect = Detect(detector, config.classes, config.threshold)
         embed = Embed(embedder)
-        compare = None if pairing is None else Compare(enter(open_model(pairing, "pair", threads)), embed.dim)
+        models = {"detect": detector, "embed": embedder}
+        if chosen.pairing is not None:
+            models["pair"] = enter(open_model(chosen.pairing, "pair", threads))
+        compare = None if chosen.pairing is None else Compare(models["pair"], embed.dim)
         match = Match(config.track, embed.metric, embed.dim, compare)
-        source = enter(open_source(config.source, pace=config.pace))
-        labels = detector.bundle.manifest.labels
-        outputs: list[Sink] = [enter(open_sink(uri, labels, source.fps or 10.0)) for uri in sinks]
-        total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
-        outputs.append(enter(ProgressSink(total, source.live)))
+        bundles = {stage: model.bundle for stage, model in models.items()}
+        told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
+        output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite)
+        outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
+        told_of: list[Sink] = [outputs]
+        if not flags.quiet:
+            say_running(source, list(models.values()), threads, sinks, config.budget_ms)
+            total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
+            told_of.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)
         stop = enter(stop_on_signal(source))
-        open_things.callback(_print_profile, profiler, source, flags.profile)
-        run(source, detect, embed, match, outputs, budget, profiler, stop.event, config.frames)
-    return 128 + stop.signal if stop.signal else 0
+        open_things.callback(_print_profile, profiler, source)
+        run(source, detect, embed, match, told_of, budget, profiler, stop.event, config.frames)
+    return exit_code(stop.signal, outputs)
 
 
 def _merge(flags: argparse.Namespace) -> Config:
-    """Lay the flags that were given over the file."""
-    values = read_config(flags.config) if flags.config else {}
-    given = {
-        "source": flags.camera if flags.camera is not None else flags.source,
-        "classes": tuple(flags.classes.split(",")) if flags.classes else None,
-        "sinks": flags.sink,
-        **{key: getattr(flags, key) for key in ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")},
-        **{key: getattr(flags, key) for key in ("pace", "threads")},
-    }
-    return make_config(values | {key: value for key, value in given.items() if value is not None})
-
-
-def _looks(config: Config) -> tuple[Path, Path | None]:
-    """Return the bundle of the embedder, and that of a head over pairs where there is one.
+    """Lay the flags that were given over the file.
 
     Raises:
-        ConfigError: two embedders are named.
-        BundleError: as `bundle_for` and `read_manifest`.
+        ConfigError: no such file, a value that is wrong, or no source.
     """
-    matcher = named_bundle(config.matcher) if config.matcher else None
-    if matcher is None or read_manifest(matcher).task != "embed":
-        return bundle_for("embed", config.embedder), matcher
-    if config.embedder:
-        raise ConfigError(
-            f"matcher {matcher}: want a head over pairs beside --embedder, got another embedder; leave one of them out"
-        )
-    return matcher, None
+    values = _read_file(flags.config) if flags.config is not None else {}
+    source = flags.source
+    if flags.camera is not None:
+        source = check_camera(flags.camera)
+    laid = {
+        "source": source,
+        "classes": None if flags.classes is None else labels(flags.classes),
+        "sinks": flags.sink,
+        "camera_name": flags.name,
+        **given(flags, ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")),
+        **given(flags, ("pace", "threads", "overwrite")),
+    }
+    laid = {key: value for key, value in laid.items() if value is not None}
+    what = "config" if flags.config is None else f"config {hide_password(flags.config)}"
+    config = make_config(values | laid, what, {key: _FLAGS.get(key, f"--{key.replace('_', '-')}") for key in laid})
+    if not config.source and "source" not in values | laid:
+        raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
+    return config
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before a long run whether its profile can be written at the end."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; check the path") from error
+def _read_file(text: str) -> dict[str, object]:
+    """Read the configuration file; a word that is no such file's name is probably meant for --source."""
+    if not text.lower().endswith(".toml") and looks_like_source(text):
+        shown = hide_password(text)
+        raise ConfigError(f"config '{shown}': want a .toml file, got a source; did you mean '--source {shown}'?")
+    return read_config(text)
 
 
-def _print_profile(profiler: Profiler, source: Source, path: str | None) -> None:
-    """Print the table and write the file, whatever ended the run."""
+def _print_profile(profiler: Profiler, source: Source) -> None:
+    """Print the table, whatever ended the run."""
     if profiler.frames:
         print(profiler.table(source.dropped), file=sys.stderr)
-    if path:
-        text = msgspec.json.format(msgspec.json.encode(profiler.summary(source.dropped)), indent=2)
-        try:
-            Path(path).write_bytes(text + b"\n")
-        except OSError as error:
-            raise ConfigError(f"profile {path}: want a writable file, got '{error.strerror}'; free the disk") from error

@@ -1,35 +1,26 @@
 """`edge`: ask a classifier or localizer, look after bundles, and tell what this machine has."""
 
 import argparse
-import contextlib
-import importlib.metadata
-import os
-import platform
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from tqdm import tqdm
 
 from edge import __version__
 from edge.asking import ASKING, add_asking, ask
-from edge.backends import BACKENDS, runtime_installed
-from edge.bundle import Task, find_bundles, install_bundle, peek_bundle, read_manifest, unreadable_bundles
+from edge.backends import how_to_install, runtime_installed
+from edge.bar import bar
+from edge.bundle import find_bundles, install_bundle, peek_bundle, read_manifest, unreadable_bundles
 from edge.bundle_profile import check_writable, profile_bundle, profile_path, table, thread_counts, write_profile
-from edge.errors import BundleError, ConfigError, EdgeError
-from edge.flags import Parser
+from edge.doctor import TAKEN_BY, doctor
+from edge.errors import BundleError, ConfigError
+from edge.flags import Parser, positive
 from edge.folders import BUILD_FOLDER, bundle_for, data_folder, named_bundle, remove_named
 from edge.machine import describe
+from edge.settings import given_path
 from edge.trial import try_bundle
-
-_TAKEN_BY: dict[Task, str] = {
-    "detect": "--detector",
-    "embed": "--embedder",
-    **{task: f"edge {task}" for task in ASKING},
-}
-"""Task -> what takes a bundle of it when none is named."""
 
 
 def _edge_parser() -> argparse.ArgumentParser:
@@ -59,15 +50,9 @@ def _add_profile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     words = "measure a bundle on this machine, and write the figures beside its folder"
     add = commands.add_parser("profile", help=words, description=words).add_argument
     add("bundle", metavar="BUNDLE", help="name or folder of a bundle")
-    add("--runs", type=_positive, default=300, metavar="N", help="per number of threads (default: %(default)s)")
-    add("--threads", type=_positive, metavar="T", help="measure with T threads only (default: 1 to all cores)")
-    add("--seconds", type=_positive, default=20, metavar="S", help="at most, per number of threads (default: 20)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"want a whole number from 1 on, got '{text}'")
-    return int(text)
+    add("--runs", type=positive, default=300, metavar="N", help="per number of threads (default: %(default)s)")
+    add("--threads", type=positive, metavar="T", help="measure with T threads only (default: 1 to all cores)")
+    add("--seconds", type=positive, default=20, metavar="S", help="at most, per number of threads (default: 20)")
 
 
 def edge(arguments: Sequence[str] | None) -> int:
@@ -75,13 +60,12 @@ def edge(arguments: Sequence[str] | None) -> int:
     flags = _edge_parser().parse_args(arguments)
     commands = {"list": _list, "install": _install, "show": _show, "verify": _verify, "remove": _remove}
     if flags.command == "doctor":
-        _doctor()
-    elif flags.command == "profile":
+        return doctor()
+    if flags.command == "profile":
         return _profile(flags)
-    elif flags.command in ASKING:
+    if flags.command in ASKING:
         return ask(flags)
-    else:
-        commands[flags.action](flags)
+    commands[flags.action](flags)
     return 0
 
 
@@ -92,11 +76,11 @@ def _profile(flags: argparse.Namespace) -> int:
     read_manifest(bundle)
     check_writable(path)
     counts = [flags.threads] if flags.threads else thread_counts(machine.cores)
-    with tqdm(total=len(counts) * flags.runs, unit=" runs", leave=False, delay=2, disable=None) as bar:
+    with bar(total=len(counts) * flags.runs, unit=" runs", delay=2) as drawn:
 
         def progress(threads: int, done: int, wanted: int) -> None:
-            bar.set_description(f"{threads} threads", refresh=False)
-            bar.update(counts.index(threads) * wanted + done - bar.n)
+            drawn.set_description(f"{threads} threads", refresh=False)
+            drawn.update(counts.index(threads) * wanted + done - drawn.n)
 
         profile, whole = profile_bundle(bundle, counts, flags.runs, flags.seconds, progress)
     print(table(profile))
@@ -132,7 +116,7 @@ def _list(_: argparse.Namespace) -> None:
 def _defaults() -> list[tuple[str, Path | None]]:
     """Return what would run for each task: flag or command, and the bundle, None where there is none."""
     defaults: list[tuple[str, Path | None]] = []
-    for task, flag in _TAKEN_BY.items():
+    for task, flag in TAKEN_BY.items():
         try:
             defaults.append((flag, bundle_for(task, "")))
         except BundleError:
@@ -141,7 +125,7 @@ def _defaults() -> list[tuple[str, Path | None]]:
 
 
 def _install(flags: argparse.Namespace) -> None:
-    archive, proven = Path(flags.bundle), ""
+    archive, proven = given_path(flags.bundle, "install"), ""
 
     def prove(unpacked: Path) -> None:
         nonlocal proven
@@ -149,7 +133,7 @@ def _install(flags: argparse.Namespace) -> None:
         if runtime_installed(runtime):
             proven = f", its answer is right with {try_bundle(unpacked)}"
         else:
-            proven = f", not tried: it needs pip install 'edge-run[{runtime}]'"
+            proven = f", not tried: it needs {how_to_install(runtime)}"
 
     try:
         bundle = install_bundle(archive, data_folder(), prove)
@@ -177,18 +161,3 @@ def _remove(flags: argparse.Namespace) -> None:
     except OSError as error:
         raise ConfigError(f"remove: want {data_folder()} writable, got '{error.strerror}'; check its rights") from error
     print(f"removed {', '.join(map(str, removed))}")
-
-
-def _doctor() -> None:
-    print(f"edge-run {__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
-    print(f"cores {len(os.sched_getaffinity(0))}")
-    for package in ("numpy", "opencv-python", "ai-edge-litert", "tflite-runtime", "onnxruntime", "picamera2"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            print(f"{package} {importlib.metadata.version(package)}")
-    for runtime in BACKENDS:
-        print(f"runtime {runtime}: {'here' if runtime_installed(runtime) else 'not installed'}")
-    for task, flag in _TAKEN_BY.items():
-        try:
-            print(f"{flag}: {bundle_for(task, '')}")
-        except EdgeError as error:
-            print(f"{flag}: {error}")

@@ -1,12 +1,13 @@
 """One TOML file -> one frozen struct. Flags of the command line override it; an unknown key is an error."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from edge.redact import hide_password
-from edge.settings import Count, Share, convert, read_toml
+from edge.settings import Count, Share, convert, given_path, read_toml
 
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 """Up to three hours."""
@@ -53,6 +54,8 @@ class Config(_Section, frozen=True):
         threshold: detection scores must be above it; None = the detector bundle's own.
         budget_ms: largest age of a result.
         sinks: URIs of outputs, see `edge.sinks`.
+        camera_name: what results call the camera; "" = taken from the source.
+        overwrite: empty what older runs wrote instead of writing behind it or beside it.
         frames: stop after so many; None = at the source's end.
         pace: play a video file at its own speed, as a camera would.
         threads: cores for the models; None = all, at most 4.
@@ -67,25 +70,36 @@ class Config(_Section, frozen=True):
     threshold: Share | None = None
     budget_ms: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
     sinks: tuple[str, ...] = ()
+    camera_name: str = ""
+    overwrite: bool = False
     frames: Count | None = None
     pace: bool = False
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
     track: Track = msgspec.field(default_factory=Track)
 
 
-def read_config(path: Path) -> dict[str, object]:
+def read_config(path: str | Path) -> dict[str, object]:
     """Read a configuration file's keys and values, unchecked.
+
+    Args:
+        path: as it was typed.
 
     Raises:
         ConfigError: no such file, or not TOML.
     """
-    return read_toml(path, f"config {hide_password(str(path))}")
+    what = f"config {hide_password(str(path))}"
+    return read_toml(given_path(str(path), what), what)
 
 
-def make_config(values: dict[str, object]) -> Config:
+def make_config(values: Mapping[str, object], what: str = "config", flags: Mapping[str, str] | None = None) -> Config:
     """Check keys and values and make a configuration of them; missing keys take their defaults.
+
+    Args:
+        values: from the file and the flags.
+        what: begins the sentence of an error.
+        flags: key -> the flag that gave its value.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
-    return convert(values, Config, "config")
+    return convert(values, Config, what, flags)

@@ -3,21 +3,21 @@
 A message reads "what: want X, got Y; do Z", fits one line and needs no traceback.
 """
 
-from edge.redact import hide_passwords, printable
+from edge.redact import hide_passwords, printable, shorten
 
 
 class EdgeError(Exception):
     """Something the user can mend; the message says how.
 
     Names of files and text from headers may be part of a message, so it is shown with control characters written
-    out and without passwords.
+    out, without passwords, and with overlong words cut.
     """
 
     exit_code = 1
 
     def __str__(self) -> str:
         """Return the message in a form that a terminal or log can show."""
-        return printable(hide_passwords(super().__str__()))
+        return printable(hide_passwords(shorten(super().__str__())))
 
 
 class ConfigError(EdgeError):

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 from edge.bundle import MANIFEST_FILE, Task, find_bundles, remove_bundle
-from edge.errors import BundleError
+from edge.errors import BundleError, ConfigError
 from edge.model import default_bundle
+from edge.settings import given_path
 from edge.whole import recover
 
 BUILD_FOLDER = Path("build/bundles")
@@ -17,8 +18,13 @@ _SHOWN = 3
 
 def data_folder() -> Path:
     """Return where this user's bundles live, by the XDG base directory specification."""
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "edge-run" / "bundles"
+    home = os.environ.get("XDG_DATA_HOME")
+    if not home:
+        try:
+            home = str(Path.home() / ".local" / "share")
+        except RuntimeError as error:
+            raise ConfigError("home folder: want one for bundles, got none for this user; set XDG_DATA_HOME") from error
+    return given_path(home, "XDG_DATA_HOME") / "edge-run" / "bundles"
 
 
 def bundle_for(task: Task, given: str) -> Path:
@@ -37,9 +43,11 @@ def named_bundle(given: str) -> Path:
 
     Raises:
         BundleError: no bundle has that name; the message has the nearest ones.
+        ConfigError: neither a name nor a path that can be.
     """
-    if "/" in given or _exists(Path(given)):
-        return Path(given)
+    path = given_path(given, f"bundle {given!r}")
+    if "/" in given or given.startswith("~") or _exists(path):
+        return path
     for folder in (BUILD_FOLDER, data_folder()):
         if _is_bundle(folder, given):
             return folder / given
@@ -57,8 +65,9 @@ def remove_named(given: str) -> list[Path]:
         OSError: it cannot be removed.
     """
     home = data_folder()
-    name = given if "/" not in given else Path(given).name
-    if "/" in given and Path(given).parent.resolve() != home.resolve():
+    path = given_path(given, f"bundle {given!r}")
+    name = path.name if "/" in given else given
+    if "/" in given and not _same(path.parent, home):
         raise BundleError(f"bundle {given}: want one in {home}, got one elsewhere; remove that folder yourself")
     if not _is_bundle(home, name):
         if _is_bundle(BUILD_FOLDER, name):
@@ -81,6 +90,13 @@ def _is_bundle(folder: Path, name: str) -> bool:
         return False
 
 
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve()
+    except (OSError, RuntimeError):  # a loop of links, which Python before 3.13 reports in its own way
+        return False
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -90,7 +106,7 @@ def _exists(path: Path) -> bool:
 
 def _unknown(given: str, folders: tuple[Path, ...]) -> BundleError:
     known = sorted({bundle.path.name for folder in folders for bundle in find_bundles(folder)})
-    near = difflib.get_close_matches(given, known, _SHOWN, 0.3) or known[:_SHOWN]
-    todo = f"did you mean {' or '.join(near)}?" if near else "'edge bundle install FILE.zip' puts one there"
+    near = difflib.get_close_matches(given[:255], known, _SHOWN, 0.3) or known[:_SHOWN]
+    todo = f"did you mean {' or '.join(map(repr, near))}?" if near else "'edge bundle install FILE.zip' puts one there"
     where = " or ".join(map(str, folders))
-    return BundleError(f"bundle {given!r}: want a name in {where}, got none of that name; {todo}")
+    return BundleError(f"bundle {given!r}: want a name in {where}, got another; {todo}")

@@ -12,11 +12,13 @@ from types import TracebackType
 
 import cv2
 
-from edge.backends import BACKENDS, Backend, in_words, open_backend, runtime_installed
+from edge.backends import BACKENDS, Backend, how_to_install, in_words, open_backend, runtime_installed
+from edge.bar import waiting
 from edge.bundle import Bundle, Task, find_bundles, read_bundle
 from edge.errors import BundleError
 from edge.golden import check_golden
 from edge.preprocess import Preprocessor, is_picture
+from edge.redact import printable
 
 _CRAFTED = (
     ArithmeticError,
@@ -88,7 +90,8 @@ def open_model(path: Path, task: Task | None, threads: int) -> Model:
     with guarded(path):
         bundle = read_bundle(path, task)
         pictures = preprocessor_of(bundle)
-        backend = open_backend(bundle, threads)
+        with waiting(f"opening {printable(path.name)}"):  # TensorRT builds its engine for minutes
+            backend = open_backend(bundle, threads)
         before = time.monotonic_ns()
         check_golden(bundle, backend)
         return Model(bundle, backend, pictures, time.monotonic_ns() - before)
@@ -134,8 +137,8 @@ def default_bundle(task: Task, folders: Sequence[Path]) -> Path:
         unusable += [bundle.manifest.runtime for bundle in found]
     if unusable:
         raise BundleError(
-            f"default bundle: want a runtime for one of the '{task}' bundles here, got none installed; "
-            f"do: pip install 'edge-run[{unusable[0]}]'"
+            f"default bundle: want a runtime for one of the '{task}' bundles here, of which none is installed; "
+            f"do: {how_to_install(unusable[0])}"
         )
     raise BundleError(
         f"default bundle: want one for '{task}' in {' or '.join(map(str, folders))}, got none; run 'make convert' "

@@ -21,6 +21,9 @@ _AUTHORITY = re.compile(r":/+|//")
 _PORT = re.compile(r"\[[0-9A-Fa-f:.%]*\](?::\d{0,5})?|[^:]*(?::\d{0,5})?")
 """A host and perhaps a port: what stands before a path where there is no user."""
 
+_OVERLONG, _KEPT = re.compile(r"\S{400,}"), 100
+"""Real paths stay below 400 characters; of what is longer, so many tell which one it is."""
+
 _WORD = re.compile(r"\S*:/+[^\s/@:]*:(?!\d{1,5}\b)[^\s@]{0,200}\s[^@]{0,200}@\S*|\S+")
 """An address, also one with blanks in its password, or another word."""
 
@@ -49,6 +52,11 @@ def hide_password(address: str) -> str:
 def hide_passwords(text: str) -> str:
     """Return a message in which each word that looks like an address went through `hide_password`."""
     return _WORD.sub(lambda word: hide_password(word[0]), text)
+
+
+def shorten(text: str) -> str:
+    """Return a message in which a word that nobody reads to its end, such as a path of 4,000 letters, is cut."""
+    return _OVERLONG.sub(lambda word: f"{word[0][:_KEPT]}...", text)
 
 
 def printable(text: str) -> str:

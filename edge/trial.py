@@ -11,8 +11,10 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from edge.bar import waiting
 from edge.errors import BundleError, EdgeError
 from edge.model import open_model
+from edge.redact import printable
 
 SECONDS = 300.0
 """Opening takes one at most, but where TensorRT builds its engine: minutes on a Jetson."""
@@ -40,7 +42,9 @@ def try_bundle(path: Path, seconds: float = SECONDS, memory_bytes: int = MEMORY_
     child.start()
     there.close()
     try:
-        if not here.poll(seconds):
+        with waiting(f"trying {printable(path.name)}"):
+            here_in_time = here.poll(seconds)
+        if not here_in_time:
             raise BundleError(f"bundle {path}: {_died(f'none within {seconds:.0f} s')}")
         answer, error = here.recv()
     except (EOFError, OSError) as ended:

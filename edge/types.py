@@ -5,7 +5,9 @@ written to afterwards. Boxes are always `xyxy`, float32 pixels of `Frame.image`,
 Embeddings travel as a bare float32 array (N, D).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,7 @@ class Frame:
             Motion and coasting are measured with it, so a file gives the same result at any speed.
         decode_ns: time the source spent to turn bytes into `image`.
         name: of the picture's file; "" where it comes from no file of its own.
+        lost_ns: how long the source was lost just before this picture; 0 = it was not.
     """
 
     index: int
@@ -51,6 +54,7 @@ class Frame:
     t_source_ns: int = 0
     decode_ns: int = 0
     name: str = ""
+    lost_ns: int = 0
 
     def __post_init__(self) -> None:
         _check("Frame.image", self.image, np.uint8, (None, None, 3))
@@ -142,6 +146,7 @@ class FrameResult:
         age_ns: from capture to this result.
         scores: float32 (C,), of a classifier or a localizer: how sure it is of each class that the picture shows it.
             A localizer's box is the one row of `detections`. None in the loop of detect, embed and match.
+        wall_s: wall-clock time of the capture, seconds since 1970 in UTC; None until the clock was set.
     """
 
     frame: Frame
@@ -151,3 +156,60 @@ class FrameResult:
     shed: tuple[str, ...] = ()
     age_ns: int = 0
     scores: F32 | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something a reader of results must know before it trusts that they are complete.
+
+    Attributes:
+        reason: "sink": an output lost results; "clock": the wall clock stepped; "source": the source was lost and is
+            back.
+        first: number of the first frame that was lost, or of the first one after the step or the loss of the source.
+        last: number of the last frame that was lost; `first` again for the other reasons.
+        results: how many were lost by the output; 0 for the other reasons.
+        ms: size of the step (negative = back), or how long the source was lost; 0 for an output.
+        sink: URI of the output; "" for the other reasons.
+    """
+
+    reason: Literal["sink", "clock", "source"]
+    first: int
+    last: int
+    results: int = 0
+    ms: float = 0.0
+    sink: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsedBundle:
+    """A bundle that a run works with.
+
+    Attributes:
+        name: of its folder.
+        sha256: of its SHA256SUMS, and so of every byte.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of a run before its first frame; each output can tell it.
+
+    Attributes:
+        id: 12 random hex digits: two runs never share one.
+        version: of edge-run.
+        source: URI of the pictures, the password hidden.
+        camera: name of the camera, as its owner or the source gives it.
+        bundles: stage ("detect", "embed", ...) -> what it runs.
+        settings: the configuration as plain values, passwords hidden.
+    """
+
+    id: str
+    version: str
+    source: str
+    camera: str
+    bundles: Mapping[str, UsedBundle] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)

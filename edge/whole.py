@@ -39,7 +39,8 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 # EXDEV: an overlay cannot move a folder of its lower layer. EPERM: an old container's filter of system calls.
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM)
-_NO_LOCKS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK)
+NO_LOCKS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK)
+"""What `flock` says on a disk that knows no locks."""
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
@@ -255,7 +256,7 @@ def _claim(room: Path, wait: bool) -> int | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
-            if not (wait and error.errno in _NO_LOCKS):
+            if not (wait and error.errno in NO_LOCKS):
                 raise
         with suppress(FileNotFoundError):
             held = os.path.samestat(os.fstat(lock), os.lstat(room / _LOCK))

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
+from edge.bar import bar
 from edge.errors import EdgeError
-from models.bar import bar
 
 Registry = Literal["npm", "pypi", "debian"]
 

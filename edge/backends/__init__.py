@@ -46,6 +46,8 @@ BACKENDS = {"tflite": "edge.backends.tflite", "onnx": "edge.backends.onnx", "fak
 """Runtime -> module. Each has `installed() -> bool` and `open(bundle, threads) -> Backend`."""
 
 
+_PACKAGES = {"tflite": "ai-edge-litert", "onnx": "onnxruntime"}
+"""Runtime -> the package on PyPI that brings it. edge-run itself is not there, so no extra of it can be named."""
 _SHOWN = 300
 
 
@@ -63,11 +65,16 @@ def open_backend(bundle: Bundle, threads: int) -> Backend:
     module = importlib.import_module(BACKENDS[bundle.manifest.runtime])
     if not module.installed():
         raise BundleError(
-            f"bundle {bundle.path}: want the runtime '{bundle.manifest.runtime}', got none installed; "
-            f"do: pip install 'edge-run[{bundle.manifest.runtime}]'"
+            f"bundle {bundle.path}: want the runtime '{bundle.manifest.runtime}', which is not installed; "
+            f"do: {how_to_install(bundle.manifest.runtime)}"
         )
     backend: Backend = module.open(bundle, threads)
     return backend
+
+
+def how_to_install(runtime: str) -> str:
+    """Return the command that installs a runtime."""
+    return f"pip install {_PACKAGES.get(runtime, runtime)}"
 
 
 def in_words(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from edge.backends import Tensor, in_words
 from edge.backends.tflite_file import check_tflite_file
 from edge.bundle import Bundle, TensorSpec
 from edge.errors import BundleError, LimitError
+from edge.quiet import quietly
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,10 @@ class TFLiteBackend:
             ) from error
         interpreter_class = importlib.import_module(f"{_PACKAGES[package]}.interpreter").Interpreter
         try:
-            self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
-            self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner(_SIGNATURE)
+            with quietly():  # LiteRT tells of its delegate, and has no switch for that
+                self._interpreter: Any = interpreter_class(model_path=str(bundle.model_path), num_threads=threads)
+                self._interpreter.allocate_tensors()
+                runner = self._interpreter.get_signature_runner(_SIGNATURE)
         except _REFUSALS as error:
             raise BundleError(
                 f"bundle {bundle.path}: want a model that {self.description} can load, got '{in_words(error)}'; "
@@ -99,11 +101,11 @@ def _warn_of_legacy_runtime(version: str) -> None:
     if int(np.__version__.split(".")[0]) >= 2:
         raise BundleError(
             f"tflite-runtime {version}: want numpy below 2, got {np.__version__}; "
-            "do: pip install 'edge-run[tflite-legacy]', or better 'edge-run[tflite]'"
+            "do: pip install 'numpy<2' 'opencv-python<4.12', or better: pip install ai-edge-litert"
         )
     log.warning(
         "tflite-runtime %s is 2 times slower than ai-edge-litert with float models and 6 to 10 times with int8 "
-        "ones (measured on x86); where your Python allows: pip install 'edge-run[tflite]'",
+        "ones (measured on x86); where your Python allows: pip install ai-edge-litert",
         version,
     )
 

@@ -1,4 +1,4 @@
-"""Where results go: `open_sink(uri, labels, fps)`.
+"""Where results go: `open_sink(uri, output)`.
 
 | URI | what |
 |---|---|
@@ -11,52 +11,64 @@
 | `null:` | nothing |
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping
 
-from edge.errors import ConfigError
 from edge.redact import hide_password
+from edge.settings import given_path
 from edge.sinks.crops import CropsSink
 from edge.sinks.folder import FolderSink
+from edge.sinks.given import split_sink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
-from edge.sinks.sink import Sink
+from edge.sinks.sink import Output, Sink, named_path
 from edge.sinks.video import VideoSink
 from edge.sinks.window import WindowSink
 
-__all__ = ["Sink", "open_sink"]
+__all__ = ["Output", "Sink", "check_sink", "open_sink"]
 
-KINDS = ("jsonl:PATH", "video:PATH", "png:PATH", "folder:PATH", "crops:DIR", "window:", "null:")
+_SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
+    "jsonl": JsonlSink,
+    "video": VideoSink,
+    "png": PngSink,
+    "folder": FolderSink,
+    "crops": CropsSink,
+    "window": WindowSink,
+    "null": NullSink,
+}
+_FILES = ("jsonl", "video", "png")
+"""Kinds whose place is one file."""
 
 
-def open_sink(uri: str, labels: Sequence[str], fps: float) -> Sink:
+def check_sink(uri: str) -> tuple[str, str]:
+    """Look at an output before anything is opened for it; nothing is made or changed.
+
+    Returns:
+        Its kind, and what stands behind the colon.
+
+    Raises:
+        ConfigError: an unknown kind, no place, one that cannot be, or a file in a folder that is not there.
+        OutputError: the system does not let us look.
+    """
+    kind, rest = split_sink(uri, _SINKS)
+    place = rest.partition("?")[0]
+    folder = kind == "folder" and not os.path.isdir(given_path(place, "sink"))  # noqa: PTH112 - never raises
+    if folder or (kind in _FILES and rest != "-"):
+        named_path(hide_password(uri), place)
+    return kind, rest
+
+
+def open_sink(uri: str, output: Output) -> Sink:
     """Open an output; see the table above.
 
     Args:
         uri: "KIND:PATH".
-        labels: class index -> name, from the detector's bundle.
-        fps: frames a second of the source, or the nominal rate where it tells none; a video is written with it.
+        output: what is known of the run.
 
     Raises:
-        ConfigError: an unknown kind, a path that cannot be written, or no display.
+        ConfigError: an unknown kind, a place that cannot be one, another process that writes there, or no display.
+        OutputError: the system refuses: disk full, read-only, no right to write.
     """
-    kind, colon, rest = uri.partition(":")
-    uri = hide_password(uri)  # from here on it is for messages alone
-    if "://" in rest or "\0" in rest:
-        raise ConfigError(f"sink {uri}: want a path, got an address; results are written to files of this machine")
-    match kind if colon else "":
-        case "jsonl":
-            return JsonlSink(uri, rest, labels)
-        case "video":
-            return VideoSink(uri, rest, labels, fps)
-        case "png":
-            return PngSink(uri, rest, labels)
-        case "folder":
-            return FolderSink(uri, rest, labels)
-        case "crops":
-            return CropsSink(uri, rest, labels)
-        case "window":
-            return WindowSink(uri, labels)
-        case "null":
-            return NullSink()
-    raise ConfigError(f"sink '{uri}': want one of {', '.join(KINDS)}, got none of them; mend it")
+    kind, rest = split_sink(uri, _SINKS)
+    return _SINKS[kind](hide_password(uri), rest, output)

@@ -1,27 +1,29 @@
 """What each track looked like, as a folder of pictures: the raw material of `models pairs mine`.
 
-    DIR/crops.jsonl         one `Crop` a line, written after its picture
-    DIR/<track>/<frame>.jpg what was inside the detection's box
+    DIR/run-0001/crops.jsonl         one `Crop` a line, written after its picture
+    DIR/run-0001/<track>/<frame>.jpg what was inside the detection's box
+    DIR/run-0002/...                 the next run, with tracks of its own
 
 All tracks seen in a frame are recorded together, so that the file also tells who was in sight at the same time.
 """
 
+import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import parse_qs
 
 import cv2
 import msgspec
 import numpy as np
 
 from edge import boxes
-from edge.errors import ConfigError
 from edge.preprocess import cut_out
-from edge.sinks.sink import class_name, unwritable
+from edge.sinks.options import number, split_options
+from edge.sinks.place import claim, next_run, prove, runs_in
+from edge.sinks.sink import Output, class_name, named_folder, unwritable
 from edge.types import U8, FrameResult
 
 INDEX_FILE = "crops.jsonl"
@@ -31,6 +33,7 @@ MAX_MB = 500.0
 RESERVE_BYTES = 64 << 20
 """Recording stops while this much disk is free: a board without room cannot even be logged in to."""
 JPEG_QUALITY = 95
+OPTIONS = {"every_ms": number(0, 1e9), "max_mb": number(0, 1e9)}
 SHARPNESS_SIDE = 64
 """Height in pixels at which sharpness is measured, so that far and near individuals can be compared."""
 
@@ -68,35 +71,52 @@ class Crop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CropsSink:
     """Records crops until its share of the disk is used up, then goes on without; a loop never ends for that."""
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
-        """Make the folder of "crops:DIR?every_ms=200&max_mb=500".
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
+        """Make the folder of this run in that of "crops:DIR?every_ms=200&max_mb=500".
+
+        `max_mb` bounds all runs in DIR together. With `output.overwrite`, older runs are removed.
 
         Raises:
-            ConfigError: no path, a folder that holds a recording, an unknown option, or no right to write.
+            ConfigError: no path, an unknown option, or another process that records there.
+            OutputError: no right to write, a full disk.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
-        place, _, query = rest.partition("?")
-        if not place:
-            raise ConfigError(f"sink {uri}: want a path, got none; write crops:DIR")
-        options = _options(uri, query)
-        self._every_ns, self._left = int(options["every_ms"] * 1e6), int(options["max_mb"] * 1e6)
-        self._folder = Path(place).expanduser()
+        self._uri, self._labels = uri, output.labels
+        place, given = split_options(uri, rest, OPTIONS)
+        options = {"every_ms": EVERY_MS, "max_mb": MAX_MB, **given}
+        self._every_ns = int(float(options["every_ms"]) * 1e6)
+        folder = named_folder(uri, place)
         self._due_ns = -1
         self._encoder, self._count = msgspec.json.Encoder(), 0
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if any(self._folder.iterdir()):
-                raise ConfigError(f"sink {uri}: want a new or empty folder, got one with files; name another")
-            self._index = (self._folder / INDEX_FILE).open("ab", buffering=0)
+            folder.mkdir(exist_ok=True)
+            _check_room(folder)
+            self._claim = claim(folder / INDEX_FILE, uri)
+            try:
+                used = _tidy(folder, output.overwrite)
+                self._left = max(0, int(float(options["max_mb"]) * 1e6) - used)
+                self._folder = next_run(folder)
+                self._folder.mkdir()
+                try:
+                    prove(self._folder)
+                except OSError:
+                    with suppress(OSError):
+                        self._folder.rmdir()
+                    raise
+                self._index = (self._folder / INDEX_FILE).open("ab", buffering=0)
+            except OSError:
+                self._claim.close()
+                raise
         except OSError as error:
             raise unwritable(uri, error) from error
+        if not self._left:
+            _log.warning("sink %s: its share of the disk is used up by older runs; nothing is recorded", uri)
 
     def write(self, result: FrameResult) -> None:
         """Record the tracks seen in this frame, if it is time for one.
 
         Raises:
-            ConfigError: the disk is full or gone; what was recorded before stays whole.
+            OutputError: the disk is full or gone; what was recorded before stays whole.
         """
         now_ns = result.frame.t_source_ns
         rows = [row for row, sight in enumerate(result.tracks.detection.tolist()) if sight >= 0]
@@ -104,14 +124,21 @@ class CropsSink:
             return
         self._due_ns = now_ns + self._every_ns
         try:
-            self._left = max(0, min(self._left, shutil.disk_usage(self._folder).free - RESERVE_BYTES))
+            _check_room(self._folder)
             self._record(result, rows)
         except OSError as error:
             raise unwritable(self._uri, error) from error
 
     def close(self) -> None:
-        """Close the index."""
+        """Close the index; a run that recorded nothing leaves nothing."""
+        if self._index.closed:
+            return
         self._index.close()
+        if not self._count:
+            with suppress(OSError):
+                (self._folder / INDEX_FILE).unlink()
+                self._folder.rmdir()
+        self._claim.close()
 
     def __enter__(self) -> "CropsSink":
         return self
@@ -143,6 +170,8 @@ class CropsSink:
             )  # fmt: skip
             lines.append(self._encoder.encode(line) + b"\n")
             pictures.append((name, data[1].tobytes()))
+        if not (self._folder / INDEX_FILE).exists():  # a line without a place would be lost unseen
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         size = sum(map(len, lines)) + sum(len(data) for _, data in pictures)
         if size > self._left:
             self._left = 0
@@ -159,6 +188,18 @@ class CropsSink:
         self._count += len(lines)
 
 
+def _check_room(folder: Path) -> None:
+    """See that the disk keeps its reserve.
+
+    Raises:
+        OSError: it does not, or is gone.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < RESERVE_BYTES:
+        room = f"{free >> 20} MB free of the {RESERVE_BYTES >> 20} MB that are left to the system"
+        raise OSError(errno.ENOSPC, room)
+
+
 def sharpness(crop: U8) -> float:
     """Return the variance of the Laplacian of the gray crop at a height of `SHARPNESS_SIDE` (Pech-Pacheco et al.,
     "Diatom autofocusing in brightfield microscopy", ICPR 2000); levels squared."""
@@ -167,16 +208,33 @@ def sharpness(crop: U8) -> float:
     return float(np.var(cv2.Laplacian(cv2.resize(gray, (width, SHARPNESS_SIDE)), cv2.CV_32F)))
 
 
-def _options(uri: str, query: str) -> dict[str, float]:
-    """Read every_ms and max_mb."""
-    values = {"every_ms": EVERY_MS, "max_mb": MAX_MB}
-    for key, given in parse_qs(query, keep_blank_values=True).items():
-        try:
-            if key not in values or not 0 <= (number := float(given[-1])) < 1e9:
-                raise ValueError
-        except ValueError:
-            raise ConfigError(
-                f"sink {uri}: want every_ms=MILLISECONDS and max_mb=MEGABYTES, got '{key}={given[-1]}'; mend it"
-            ) from None
-        values[key] = number
-    return values
+def _tidy(folder: Path, empty: bool) -> int:
+    """Remove what killed runs left half-way.
+
+    Args:
+        folder: of all runs.
+        empty: True to remove whole runs, too.
+
+    Returns:
+        Bytes of the files that stay.
+
+    Raises:
+        OSError: a folder cannot be read or written.
+    """
+    runs = runs_in(folder)
+    if empty:
+        for run in runs:
+            shutil.rmtree(run)
+        return 0
+    size = 0
+    for run in runs:
+        for inside, _, names in os.walk(run):
+            for path in map(Path(inside).joinpath, names):
+                if path.suffix == ".part":
+                    path.unlink(missing_ok=True)
+                else:
+                    size += path.lstat().st_size
+        if [entry.name for entry in run.iterdir()] == [INDEX_FILE] and not (run / INDEX_FILE).stat().st_size:
+            (run / INDEX_FILE).unlink()
+            run.rmdir()
+    return size

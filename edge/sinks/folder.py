@@ -1,31 +1,60 @@
-"""Every annotated frame as a picture of its own, in a folder."""
+"""Every annotated frame as a picture of its own, in a folder of the run."""
 
-import os
-from collections.abc import Sequence
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 
 from edge.sinks.draw import annotate
-from edge.sinks.sink import named_path, unwritable
+from edge.sinks.options import one_of, split_options
+from edge.sinks.place import claim, next_run, prove, runs_in
+from edge.sinks.sink import Output, named_folder, unwritable
 from edge.types import FrameResult
+
+JPEG_QUALITY = 90
+"""A letter of a label stays clean, and a picture has a sixth of the size of a PNG."""
+OPTIONS = {"format": one_of("jpg", "png")}
 
 
 class FolderSink:
-    """Writes `<name of the picture>.png`, or `frame-000012.png` where the frame has no name of its own."""
+    """Writes `<name of the picture>.jpg`, or `frame-000012.jpg` where the frame has no name of its own.
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
-        """Make the folder of "folder:PATH"; one that is there is written into.
+    Each run has a folder of its own in that of the sink, `run-0001`, `run-0002` and so on: frames of two runs have the
+    same numbers.
+    """
+
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
+        """Make the folder of this run in that of "folder:DIR?format=jpg"; with `output.overwrite`, remove older runs.
 
         Raises:
-            ConfigError: it cannot be made.
+            ConfigError: no possible path, an unknown option, or another process that writes there.
+            OutputError: it cannot be made.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
-        self._folder = Path(rest).expanduser() if rest and Path(rest).expanduser().is_dir() else named_path(uri, rest)
+        self._uri, self._labels = uri, output.labels
+        place, given = split_options(uri, rest, OPTIONS)
+        self._suffix = f".{given.get('format', 'jpg')}"
+        self._settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if self._suffix == ".jpg" else []
+        folder = named_folder(uri, place)
+        self._count = 0
         try:
-            self._folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True)
+            self._claim = claim(folder / "pictures", uri)
+            try:
+                _tidy(folder, output.overwrite)
+                self._folder = next_run(folder)
+                self._folder.mkdir()
+                try:
+                    prove(self._folder)
+                except OSError:
+                    with suppress(OSError):
+                        self._folder.rmdir()
+                    raise
+            except OSError:
+                self._claim.close()
+                raise
         except OSError as error:
             raise unwritable(uri, error) from error
 
@@ -33,21 +62,30 @@ class FolderSink:
         """Draw one frame, write it beside its place and move it there.
 
         Raises:
-            ConfigError: the disk is full; the pictures before stay.
+            OutputError: the disk is full or gone; the pictures before stay.
         """
         frame = result.frame
-        path = self._folder / f"{Path(frame.name).name or f'frame-{frame.index:06}'}.png"
-        part = self._folder / f".{path.name}.{os.getpid()}.part"
+        path = self._folder / f"{Path(frame.name).name or f'frame-{frame.index:06}'}{self._suffix}"
+        part = self._folder / f".{path.name}.part"
+        data = cv2.imencode(self._suffix, annotate(result, self._labels), self._settings)[1].tobytes()
         try:
-            part.write_bytes(cv2.imencode(".png", annotate(result, self._labels))[1].tobytes())
-            part.replace(path)
+            try:
+                part.write_bytes(data)
+                part.replace(path)
+            except OSError:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise unwritable(self._uri, error) from error
-        finally:
-            part.unlink(missing_ok=True)
+        self._count += 1
 
     def close(self) -> None:
-        """Do nothing: every picture is whole."""
+        """Let others have the folder; a run that drew nothing leaves nothing."""
+        if not self._count:
+            with suppress(OSError):
+                self._folder.rmdir()
+        self._claim.close()
 
     def __enter__(self) -> "FolderSink":
         return self
@@ -56,3 +94,23 @@ class FolderSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _tidy(folder: Path, empty: bool) -> None:
+    """Remove what killed runs left half-way: pictures that were not whole, and empty folders.
+
+    Args:
+        folder: of all runs.
+        empty: True to remove whole runs, too.
+
+    Raises:
+        OSError: a folder cannot be read or written.
+    """
+    for run in runs_in(folder):
+        if empty:
+            shutil.rmtree(run)
+            continue
+        for left in run.glob(".*.part"):
+            left.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds pictures
+            run.rmdir()

@@ -1,134 +1,129 @@
-"""One line of JSON for each frame, to a file or to standard output.
+"""One line of JSON for each frame, to a file that is never lost and never too large, or to standard output.
 
-The schema is public; its keys are the fields of `Line`, `Found` and `Followed`, or of `Answered`, below.
+`edge.sinks.lines` has the lines, `edge.sinks.closed` what becomes of a part that is closed.
 """
 
+import errno
+import logging
 import os
-import stat
+import select
 import sys
-from collections.abc import Sequence
+import time
+from contextlib import suppress
+from datetime import date
 from types import TracebackType
-from typing import Any
 
 import msgspec
-import numpy as np
 
-from edge.sinks.sink import class_name, named_path, unwritable
-from edge.types import F32, FrameResult
+from edge.errors import ConfigError, OutputError
+from edge.sinks.closed import ClosedParts, mend
+from edge.sinks.lines import to_gap, to_line, to_run
+from edge.sinks.options import number, split_options, whole_number
+from edge.sinks.place import Claim, claim
+from edge.sinks.sink import Output, named_path, unwritable
+from edge.types import FrameResult, Gap
 
-_NS_TO_MS = 1e-6
-_BEST = 5
-"""Classes of a classifier that are written."""
+ROTATE_MB = 64.0
+"""A part of this size holds an hour or two of a busy camera, and opens in any editor."""
+KEEP = 14
+"""Closed parts: two weeks of quiet days, or about 100 MB of busy ones."""
+OPTIONS = {
+    "rotate_mb": number(0.001, 1e6), "daily": whole_number(0, 1), "keep": whole_number(1, 100_000),
+    "compress": whole_number(0, 1),
+}  # fmt: skip
+LOOK_S = 1.0
+"""Seconds between two looks at whether the file is still in its place."""
+DAY_S = 3600.0
+"""Least seconds between two closings for a new day, so that a clock that steps to and fro does not use up the parts."""
+PATIENCE_S = 2.0
+"""How long a reader of a fifo may keep the loop waiting."""
 
-
-class Found(msgspec.Struct):
-    """A detection: box xyxy in pixels of the source frame, score 0..1, name of the class."""
-
-    box: list[float]
-    score: float
-    class_: str = msgspec.field(name="class")
-
-
-class Followed(msgspec.Struct):
-    """A track. `coasting`: not seen in this frame; `distance`: to its own embedding, null if not measured."""
-
-    id: int
-    box: list[float]
-    class_: str = msgspec.field(name="class")
-    score: float
-    coasting: bool
-    distance: float | None
-
-
-class Line(msgspec.Struct):
-    """One frame: number from 0, the source's time, age of the result, time of each stage, what was left out."""
-
-    frame: int
-    t_ms: float
-    age_ms: float
-    stages_ms: dict[str, float]
-    shed: tuple[str, ...]
-    detections: list[Found]
-    tracks: list[Followed]
-
-
-class Answered(msgspec.Struct):
-    """One frame of a classifier or localizer; `file` is null but for pictures, `box` for classifiers.
-
-    `scores` holds the best few classes, best first.
-    """
-
-    frame: int
-    file: str | None
-    t_ms: float
-    age_ms: float
-    stages_ms: dict[str, float]
-    class_: str = msgspec.field(name="class")
-    score: float
-    box: list[float] | None
-    scores: dict[str, float]
+_log = logging.getLogger(__name__)
 
 
 class JsonlSink:
-    """Writes `Line`s. One system call a line and no buffer: what was written is whole, whatever kills the process.
+    """Writes lines. One system call a frame and no buffer: what was written is whole, whatever kills the process.
 
     A reader of standard output that goes away (`edge-run ... | head`) ends the run as the end of a video does:
-    `wants_stop` becomes True and later lines are dropped.
+    `wants_stop` becomes True and later lines are dropped. A file is written behind what is there, and closed as a part
+    at a size or with the local day.
     """
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str]) -> None:
-        """Open "jsonl:PATH"; a file that is there is replaced. "-" is standard output.
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
+        """Open "jsonl:PATH?rotate_mb=64&daily=1&keep=14&compress=1"; "-" is standard output.
 
         Raises:
-            ConfigError: the place cannot be written.
+            ConfigError: no possible path, an unknown option, a file of something else, or one that another run writes.
+            OutputError: the place cannot be written.
         """
         self.wants_stop = False
-        self._uri, self._labels = uri, labels
+        self._uri, self._output = uri, output
         self._encoder, self._buffer = msgspec.json.Encoder(), bytearray()
+        self._gaps: list[tuple[Gap, float | None]] = []
+        self._opened = False  # True once this run's line stands in this part
         self._to_stdout = rest == "-"
+        self._fd, self._size = -1, None if self._to_stdout else 0
+        self._claim: Claim | None = None
+        self._parts: ClosedParts | None = None
+        self._day: date | None = None  # of the part; None until the clock is set
+        self._day_s = -DAY_S  # monotonic: when a part was last closed for a new day
+        self._look_s = 0.0
         try:
             if self._to_stdout:
                 sys.stdout.flush()
                 self._fd = os.dup(sys.stdout.fileno())
             else:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                flags |= os.O_NONBLOCK  # a fifo without a reader is an error, not a long wait
-                self._fd = os.open(named_path(uri, rest), flags, 0o666)
-                os.set_blocking(self._fd, True)
+                self._open(rest)
         except OSError as error:
+            self.close()
             raise unwritable(uri, error) from error
-        self._size = 0 if stat.S_ISREG(os.fstat(self._fd).st_mode) and not self._to_stdout else None
+        except (ConfigError, OutputError):
+            self.close()
+            raise
 
     def write(self, result: FrameResult) -> None:
-        """Write one line.
+        """Write the lines of one frame: that of the run or of a gap before it, if there is one, and its own.
 
         Raises:
-            ConfigError: the disk is full; the lines before are whole.
+            OutputError: the disk is full, or the file is gone; the lines before are whole.
         """
         if self._fd < 0 or self.wants_stop:
             return
-        buffer = self._buffer
-        self._encoder.encode_into(to_line(result, self._labels), buffer)
-        buffer += b"\n"
         try:
-            written = os.write(self._fd, buffer)
-            while written < len(buffer):  # a pipe or a disk that is nearly full takes a part
-                written += os.write(self._fd, buffer[written:])
-        except BrokenPipeError:
-            self._hang_up()
-            return
-        except OSError as error:
             if self._size is not None:
-                os.ftruncate(self._fd, self._size)  # half a line is no JSON
+                self._stay_in_place()
+            self._put(self._lines(result))
+            if self._size is not None and self._is_due(result.wall_s, len(self._buffer)):
+                self._rotate()
+                self._put(self._lines(result))
+            self._write()
+        except BrokenPipeError as error:
+            if not self._to_stdout:
+                raise unwritable(self._uri, error) from error
+            self._hang_up()
+        except OSError as error:
             raise unwritable(self._uri, error) from error
-        if self._size is not None:
-            self._size += written
+        self._opened = True
+        self._gaps.clear()
+
+    def note(self, gap: Gap, wall_s: float | None) -> None:
+        """Write a line of this gap before the next frame's."""
+        self._gaps.append((gap, wall_s))
 
     def close(self) -> None:
         """Close the file; standard output stays open for others."""
         if self._fd >= 0:
-            os.close(self._fd)
+            if self._gaps and self._opened and not self.wants_stop:
+                self._put([to_gap(gap, wall_s, self._output.run) for gap, wall_s in self._gaps])
+                with suppress(OSError):
+                    self._write()
+            with suppress(OSError):
+                os.close(self._fd)
             self._fd = -1
+        if self._parts is not None:
+            self._parts.close()
+        if self._claim is not None:
+            self._claim.close()
 
     def __enter__(self) -> "JsonlSink":
         return self
@@ -138,61 +133,135 @@ class JsonlSink:
     ) -> None:
         self.close()
 
+    def _open(self, rest: str) -> None:
+        """Open a file, fifo or device; of a file, mend the end and take up the closed parts.
+
+        Raises:
+            ConfigError: see `__init__`.
+            OSError: as the system says.
+        """
+        place, given = split_options(self._uri, rest, OPTIONS)
+        options = {"rotate_mb": ROTATE_MB, "daily": 1, "keep": KEEP, "compress": 1, **given}
+        path = named_path(self._uri, place).resolve()
+        if path.exists() and not path.is_file():
+            self._size = None
+            # a fifo without a reader is an error, not a long wait
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            return
+        self._path = path
+        self._most, self._daily = int(float(options["rotate_mb"]) * 1e6), bool(options["daily"])
+        self._claim = claim(path, self._uri)
+        self._begin()
+        self._parts = ClosedParts(path, self._uri, int(options["keep"]), bool(options["compress"]))
+        if self._output.overwrite:
+            os.ftruncate(self._fd, 0)
+            self._parts.remove_all()
+        before = os.fstat(self._fd)
+        if before.st_size and os.pread(self._fd, 1, 0) not in b"{\0":
+            raise ConfigError(
+                f"sink {self._uri}: want a file of JSON lines or none, got one of something else; give another path"
+            )
+        cut = mend(self._fd)
+        if cut:
+            _log.warning("sink %s: cut off a last line of %d bytes that was not whole", self._uri, cut)
+        self._size = before.st_size - cut
+        with suppress(ValueError, OverflowError, OSError):  # a damaged file system tells any time
+            self._day = date.fromtimestamp(before.st_mtime) if self._size else None
+
+    def _begin(self) -> None:
+        """Open the file in its place.
+
+        Raises:
+            OSError: as the system says.
+        """
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+
+    def _lines(self, result: FrameResult) -> list[msgspec.Struct]:
+        run = self._output.run
+        opening: list[msgspec.Struct] = [] if self._opened else [to_run(result, run)]
+        gaps = [to_gap(gap, wall_s, run) for gap, wall_s in self._gaps]
+        return [*opening, *gaps, to_line(result, self._output.labels, run)]
+
+    def _put(self, lines: list[msgspec.Struct]) -> None:
+        """Fill the buffer with these lines."""
+        self._buffer.clear()
+        for line in lines:
+            self._buffer += self._encoder.encode(line)
+            self._buffer += b"\n"
+
+    def _write(self) -> None:
+        """Write the buffer, all of it or, to a file, nothing.
+
+        Raises:
+            OSError: as the system says.
+        """
+        written = 0
+        try:
+            while written < len(self._buffer):  # a pipe or a disk that is nearly full takes a part
+                try:
+                    written += os.write(self._fd, memoryview(self._buffer)[written:])
+                except BlockingIOError:
+                    if not select.select([], [self._fd], [], None if self._to_stdout else PATIENCE_S)[1]:
+                        raise OSError(errno.ETIMEDOUT, "a reader that does not read") from None
+        except OSError:
+            if self._size is not None:
+                with suppress(OSError):
+                    os.ftruncate(self._fd, self._size)  # half a line is no JSON
+            raise
+        if self._size is not None:
+            self._size += written
+
+    def _is_due(self, wall_s: float | None, more: int) -> bool:
+        """Tell whether the part ends before this frame: too large, or of another local day than its beginning."""
+        if self._size and self._size + more > self._most:
+            return True
+        if wall_s is None or not self._daily:
+            return False
+        today, day = date.fromtimestamp(wall_s), self._day
+        if day is None or (day - today).days > 1 or not self._size:
+            self._day = today  # the clock was wrong when the part began
+            return False
+        now_s = time.monotonic()
+        if today <= day or now_s - self._day_s < DAY_S:
+            return False
+        self._day_s = now_s
+        return True
+
+    def _rotate(self) -> None:
+        """Close the part and begin the next one; where that fails, go on in the old one and try again at its double.
+
+        Raises:
+            OSError: the new part cannot be opened.
+        """
+        assert self._parts is not None, "only a file has parts"
+        self._day = None
+        try:
+            self._parts.add()
+        except OSError as error:
+            _log.warning("sink %s: the part could not be closed, it grows on: %s", self._uri, error.strerror)
+            self._most *= 2
+            return
+        os.close(self._fd)
+        self._fd = -1
+        self._begin()
+        self._size, self._opened = 0, False
+
+    def _stay_in_place(self) -> None:
+        """Look now and then whether the file is where it was made: not removed, and its disk still there.
+
+        Raises:
+            OSError: it is not.
+        """
+        now_s = time.monotonic()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + LOOK_S
+        if not os.path.samestat(os.fstat(self._fd), self._path.lstat()):
+            raise FileNotFoundError(errno.ENOENT, "another file in its place")
+
     def _hang_up(self) -> None:
         """Ask for the end, and keep Python from complaining about the broken pipe when it flushes at exit."""
         self.wants_stop = True
-        if self._to_stdout:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
-
-
-def to_line(result: FrameResult, labels: Sequence[str]) -> Line | Answered:
-    """Turn a result into what is written: boxes to 1/100 pixel, scores and distances to 4 digits, times to 1 us."""
-    if result.scores is not None:
-        return _to_answered(result, result.scores, labels)
-    found, tracks = result.detections, result.tracks
-    detections = [
-        Found(box, score, class_name(labels, index))
-        for box, score, index in zip(
-            _rounded(found.boxes, 2), _rounded(found.scores, 4), found.classes.tolist(), strict=True
-        )
-    ]
-    followed = [
-        Followed(number, box, class_name(labels, index), score, row < 0, distance if distance == distance else None)
-        for number, box, index, score, row, distance in zip(
-            tracks.ids.tolist(),
-            _rounded(tracks.boxes, 2),
-            tracks.classes.tolist(),
-            _rounded(tracks.scores, 4),
-            tracks.detection.tolist(),
-            _rounded(tracks.distance, 4),
-            strict=True,
-        )
-    ]
-    stages = {name: round(ns * _NS_TO_MS, 3) for name, ns in result.stage_ns.items()}
-    frame = result.frame
-    t_ms, age_ms = round(frame.t_source_ns * _NS_TO_MS, 3), round(result.age_ns * _NS_TO_MS, 3)
-    return Line(frame.index, t_ms, age_ms, stages, result.shed, detections, followed)
-
-
-def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str]) -> Answered:
-    frame, boxes = result.frame, _rounded(result.detections.boxes, 2)
-    order = np.argsort(-scores, kind="stable")[:_BEST].tolist()
-    values = _rounded(scores, 4)
-    return Answered(
-        frame=frame.index,
-        file=frame.name or None,
-        t_ms=round(frame.t_source_ns * _NS_TO_MS, 3),
-        age_ms=round(result.age_ns * _NS_TO_MS, 3),
-        stages_ms={name: round(ns * _NS_TO_MS, 3) for name, ns in result.stage_ns.items()},
-        class_=class_name(labels, order[0]),
-        score=values[order[0]],
-        box=boxes[0] if boxes else None,
-        scores={class_name(labels, index): values[index] for index in order},
-    )
-
-
-def _rounded(values: F32, digits: int) -> list[Any]:
-    """Return Python floats that print short: rounded as float64, since a rounded float32 prints 17 digits."""
-    return values.astype(np.float64).round(digits).tolist()  # type: ignore[no-any-return]
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

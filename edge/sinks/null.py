@@ -2,6 +2,7 @@
 
 from types import TracebackType
 
+from edge.sinks.sink import Output
 from edge.types import FrameResult
 
 
@@ -9,6 +10,10 @@ class NullSink:
     """Takes everything and keeps nothing."""
 
     wants_stop = False
+
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
+        """Need nothing."""
+        del uri, rest, output
 
     def write(self, result: FrameResult) -> None:
         """Forget this result."""

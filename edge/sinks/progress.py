@@ -3,8 +3,7 @@
 import sys
 from types import TracebackType
 
-from tqdm import tqdm
-
+from edge.bar import bar
 from edge.types import FrameResult
 
 
@@ -21,7 +20,7 @@ class ProgressSink:
             live: True for a source without end.
         """
         quiet = True if live or not sys.stderr.isatty() else None
-        self._bar = tqdm(total=total, unit=" frames", disable=quiet, leave=False)
+        self._bar = bar(total=total, unit=" frames", disable=quiet)
 
     def write(self, result: FrameResult) -> None:
         """Count one frame."""

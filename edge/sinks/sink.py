@@ -1,40 +1,67 @@
 """What every sink is, and the checks of an output path that they share."""
 
+import errno
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError, OutputError
 from edge.redact import hide_password
-from edge.types import FrameResult
+from edge.settings import given_path
+from edge.types import FrameResult, Gap, Run
 
 Opened = TypeVar("Opened", bound="Sink")
 
+MOST_NAME_BYTES = 220
+"""Of an output's name: file systems take 255, and a lock, a part's number and `.gz` are added to it."""
+_TYPOS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
+"""Errors of the system that another name would mend. All others tell of the disk, the device or the rights."""
 
-class Sink(Protocol):
-    """Somewhere that results go. Made by `open_sink`.
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What every sink is opened with.
 
     Attributes:
-        wants_stop: True once nobody looks any more: the window was closed, or the reader of standard output has gone.
-            The loop then ends as it does at the end of a video. A sink that wants to stop may still be written to.
+        labels: class index -> name, from the bundle.
+        fps: frames a second of the source, or the nominal rate where it tells none; a video is written with it.
+        run: what is written, and by which models.
+        overwrite: True to empty what an older run wrote, False to keep it and write behind it or beside it.
+        draw: what is drawn on pictures besides boxes.
     """
 
-    wants_stop: bool
+    labels: Sequence[str]
+    fps: float
+    run: Run
+    overwrite: bool = False
+    draw: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """Somewhere that results go. Made by `open_sink`."""
+
+    @property
+    def wants_stop(self) -> bool:
+        """True once nobody looks any more: the window was closed, or the reader of standard output has gone.
+
+        The loop then ends as it does at the end of a video. A sink that wants to stop may still be written to.
+        """
 
     def write(self, result: FrameResult) -> None:
         """Take one frame's result. Does not write to the arrays in it.
 
         Raises:
-            ConfigError: the place can take no more (disk full). What was written before stays readable.
+            OutputError: the place can take no more (disk full, gone). What was written before stays readable.
         """
 
     def close(self) -> None:
         """Finish the output so that other programs can read it. May be called twice.
 
         Raises:
-            ConfigError: the output could not be finished.
+            OutputError: the output could not be finished.
         """
 
     def __enter__(self: Opened) -> Opened:
@@ -46,16 +73,32 @@ class Sink(Protocol):
         """Close the sink."""
 
 
+@runtime_checkable
+class TakesGaps(Protocol):
+    """A sink that also tells its readers of what is missing."""
+
+    def note(self, gap: Gap, wall_s: float | None) -> None:
+        """Remember a gap; it is told before the next result.
+
+        Args:
+            gap: what was lost.
+            wall_s: when it was noticed, seconds since 1970; None if the clock was not set.
+        """
+
+
 def named_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH", which names a file, there or not, in a folder that is there.
 
     Raises:
-        ConfigError: no path, no such folder, or a folder of that name.
+        ConfigError: no path, no such folder, a folder of that name, or a name that is too long.
+        OutputError: the system does not let us look.
     """
     if not rest:
         kind = uri.partition(":")[0]
         raise ConfigError(f"sink {uri}: want a path, got none; write {kind}:PATH")
-    path = Path(rest).expanduser()
+    path = given_path(rest, f"sink {uri}")
+    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+        raise ConfigError(f"sink {uri}: want a name of at most {MOST_NAME_BYTES} bytes, got a longer one; shorten it")
     try:
         if path.is_dir():
             raise ConfigError(f"sink {uri}: want a file, got a folder; add a file name")
@@ -67,17 +110,50 @@ def named_path(uri: str, rest: str) -> Path:
     return path
 
 
+def named_folder(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:DIR", which names a folder, there or not, in a folder that is there.
+
+    Raises:
+        ConfigError: no path, no such folder to make it in, a file of that name, or a name that is too long.
+        OutputError: the system does not let us look.
+    """
+    if not rest:
+        kind = uri.partition(":")[0]
+        raise ConfigError(f"sink {uri}: want a path, got none; write {kind}:DIR")
+    path = given_path(rest, f"sink {uri}")
+    try:
+        if path.is_dir():
+            return path
+        if path.exists():
+            raise ConfigError(f"sink {uri}: want a folder, got a file; name another")
+    except OSError as error:
+        raise unwritable(uri, error) from error
+    return named_path(uri, rest)
+
+
+def named_file(uri: str, rest: str) -> Path:
+    """Return the path of "KIND:PATH" as `named_path` does, if a file can be there.
+
+    Raises:
+        ConfigError: as `named_path`, or a fifo, socket or device.
+        OutputError: the system does not let us look.
+    """
+    path = named_path(uri, rest)
+    if path.exists() and not path.is_file():  # a fifo would be waited for
+        raise ConfigError(f"sink {uri}: want a file, got a fifo, socket or device; name another")
+    return path
+
+
 def writable_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH" once it is sure that a file can be made there; nothing is left or changed.
 
     Raises:
-        ConfigError: as `named_path`, no regular file, or no right to write.
+        ConfigError: as `named_file`.
+        OutputError: no right to write, or a full or read-only disk.
     """
-    path = named_path(uri, rest)
+    path = named_file(uri, rest)
     try:
         there = path.exists()
-        if there and not path.is_file():  # a fifo would be waited for
-            raise ConfigError(f"sink {uri}: want a file, got a fifo, socket or device; name another")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))  # only trying tells, on every file system
         if not there:
             path.unlink()
@@ -86,9 +162,15 @@ def writable_path(uri: str, rest: str) -> Path:
     return path
 
 
-def unwritable(uri: str, error: OSError) -> ConfigError:
-    """Make the sentence for a place that refuses to be written."""
-    return ConfigError(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
+def unwritable(uri: str, error: OSError) -> EdgeError:
+    """Make the error for a place that refuses to be written.
+
+    Returns:
+        A `ConfigError` where the name is wrong, an `OutputError` where the system refuses: disk full, read-only, gone,
+        no right to write.
+    """
+    kind = ConfigError if error.errno in _TYPOS else OutputError
+    return kind(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
 
 
 def class_name(labels: Sequence[str], index: int) -> str:

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from collections.abc import Sequence
 from types import TracebackType
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
-from edge.sinks.sink import unwritable, writable_path
+from edge.sinks.sink import Output, unwritable, writable_path
 from edge.types import U8, FrameResult
 
 CODECS = {".mp4": "mp4v", ".avi": "XVID", ".mkv": "mp4v"}
@@ -31,14 +30,15 @@ class VideoSink:
     play up to the last moment even if the process is killed.
     """
 
-    def __init__(self, uri: str, rest: str, labels: Sequence[str], fps: float) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Check that "video:PATH" can be written; the file is made with the first frame, which knows the size.
 
         Raises:
             ConfigError: the place cannot be written, an unknown suffix, or no possible rate.
         """
         self.wants_stop = False
-        self._uri, self._labels, self._fps = uri, labels, fps
+        fps = output.fps
+        self._uri, self._labels, self._fps = uri, output.labels, fps
         self._path = writable_path(uri, rest)
         suffix = self._path.suffix.lower()
         if suffix not in CODECS:

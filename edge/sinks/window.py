@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from types import TracebackType
 
 import cv2
 
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate
+from edge.sinks.sink import Output
 from edge.types import FrameResult
 
 TITLE = "edge-run"
@@ -23,14 +23,15 @@ _PROBE_S = 30
 class WindowSink:
     """Shows frames; q, Esc or the window's close button set `wants_stop`."""
 
-    def __init__(self, uri: str, labels: Sequence[str]) -> None:
+    def __init__(self, uri: str, rest: str, output: Output) -> None:
         """Check that a window can be opened. The window itself comes with the first frame.
 
         Raises:
             ConfigError: no display, or an OpenCV without windows (opencv-python-headless).
         """
         self.wants_stop = False
-        self._labels, self._open = labels, False
+        del rest
+        self._labels, self._open = output.labels, False
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # OpenCV's Qt complains about fonts
         _probe(uri)
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 
 from edge.errors import SourceError
+from edge.settings import given_path
 from edge.sources.source import fps_option, quiet_opencv, retrieve_rgb, size_option, split_options
 from edge.types import Frame
 
 MAX_BAD = 30
 """Pictures in a row that may be undecodable (a JPEG damaged on the USB wire) before the camera counts as lost."""
+MOST_DIGITS = 3
+"""Of a camera's number: Linux counts up to 255."""
 PLAUSIBLE_NS = 2_000_000_000
 """The driver's time stamp is believed if it lies at most this far from now on the monotonic clock."""
 
@@ -33,6 +36,8 @@ class Camera:
         """
         device, options = split_options(uri, {"size": size_option, "fps": fps_option})
         self.name = f"camera {device}"
+        if device.isdecimal() and len(device) > MOST_DIGITS:
+            raise SourceError(f"camera {device[:8]}...: want a camera's number, got {len(device)} digits; correct it")
         _check_device(device, self.name)
         quiet_opencv()
         backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
@@ -58,7 +63,7 @@ class Camera:
         """
         for _ in range(MAX_BAD):
             if not self._capture.grab():
-                raise SourceError(f"{self.name}: want frames, got none any more; check its cable and power")
+                raise SourceError(f"{self.name}: want more frames, got an end of them; check its cable and power")
             t_capture_ns = time.monotonic_ns()
             self._index += 1
             image = retrieve_rgb(self._capture)
@@ -90,7 +95,7 @@ def _check_device(device: str, name: str) -> None:
     """Say what is wrong with a Linux device in words; elsewhere the open itself must tell."""
     if sys.platform != "linux":
         return
-    path = Path(f"/dev/video{device}" if device.isdecimal() else device)
+    path = given_path(f"/dev/video{int(device)}" if device.isdecimal() else device, name)
     if not path.exists():
         here = ", ".join(sorted(p.name for p in Path("/dev").glob("video*"))) or "no camera"
         raise SourceError(f"{name}: want {path}, got {here} here; plug it in or give another number")
@@ -98,7 +103,7 @@ def _check_device(device: str, name: str) -> None:
         raise SourceError(f"{name}: want a camera device, got something else at {path}; give a camera's number")
     if not os.access(path, os.R_OK | os.W_OK):
         raise SourceError(
-            f"{name}: want the right to use {path}, got none; run 'sudo usermod -aG video $USER' and log in again"
+            f"{name}: want the right to use {path}, got a refusal; run 'sudo usermod -aG video $USER' and log in again"
         )
 
 

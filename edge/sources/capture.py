@@ -6,6 +6,7 @@ none may open an address or another file.
 """
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import cv2
 
 from edge.errors import LimitError, SourceError
 from edge.limits import open_file, plain_name
+from edge.quiet import quietly
 from edge.redact import hide_password, printable
+from edge.settings import nearest
 from edge.sources.source import quiet_opencv
 
 MOST_FRAME_PIXELS = 36_000_000
@@ -39,6 +42,8 @@ _STREAM_DEFAULTS = "rtsp_flags;prefer_tcp"
 _BACKENDS = (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER, cv2.CAP_AVFOUNDATION, cv2.CAP_MSMF, cv2.CAP_OPENCV_MJPEG)
 """What may open a film. Not OpenCV's picture sequences, which read all files with numbers like the given one's."""
 
+_MOST_LOOKED_AT = 1000
+"""Names of a folder among which a mistyped one is looked for."""
 _HEAD_BYTES = 200
 _STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
@@ -84,7 +89,7 @@ def open_film(path: Path) -> cv2.VideoCapture:
     for backend in _BACKENDS:
         if backend not in cv2.videoio_registry.getBackends():
             continue
-        with _options(_FILM_OPTIONS):
+        with quietly(), _options(_FILM_OPTIONS):
             capture = cv2.VideoCapture(str(path.absolute()), backend)
         if capture.isOpened():
             _check_size(capture, name)
@@ -162,12 +167,15 @@ def _check_size(capture: cv2.VideoCapture, name: str) -> None:
 def _check_file(path: Path, name: str) -> None:
     try:
         plain_name(path.name)
+        str(path.absolute()).encode()  # OpenCV takes names of UTF-8 alone
         with open_file(path) as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
-        raise SourceError(f"{name}: want a file, got none at this path; check the path") from error
+        raise SourceError(f"{name}: want a file, got no such file; {_nearest_file(path)}") from error
     except OSError as error:
         raise SourceError(f"{name}: want a readable file, got '{error.strerror}'; check the path") from error
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{name}: want folders named in UTF-8, got other bytes; move the file") from error
     except LimitError as error:
         raise SourceError(f"{name}: {error}; give a video file with a plain name") from error
     if not head:
@@ -179,6 +187,18 @@ def _check_file(path: Path, name: str) -> None:
         raise SourceError(f"{name}: want a video, got a {kind} picture; rename it to .{kind.lower()}")
     if not _is_film(head):
         raise SourceError(f"{name}: want a video (mp4, mov, mkv, webm, avi...), got another file; convert it to mp4")
+
+
+def _nearest_file(path: Path) -> str:
+    """Say which file of the same folder was probably meant."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT) if entry.name[0] != "."]
+    except OSError:
+        names = []
+    by_stem = {Path(name).stem: name for name in names}
+    meant = by_stem.get(nearest(path.stem, by_stem) or "")
+    return f"did you mean '{printable(hide_password(meant))}'?" if meant else "check the path"
 
 
 def _is_film(head: bytes) -> bool:

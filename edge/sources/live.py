@@ -1,5 +1,7 @@
 """The capture thread: one slot, newest wins. Camera, stream, Pi camera and paced files all run in it."""
 
+import logging
+import math
 import threading
 import time
 from dataclasses import replace
@@ -11,8 +13,12 @@ from edge.types import Frame
 
 FIRST_FRAME_S = 15.0
 """A device that gave no frame after this time does not work. V4L2 itself gives up after 10 s."""
+PATIENT_S = 3.0
+"""A device that gives no frame for so long is spoken of: cameras give one each 0.2 s at most, in the dark."""
 CLOSE_S = 2.0
 """How long `close` waits for the thread. A device that blocks longer is left to the end of the process."""
+
+_log = logging.getLogger(__name__)
 
 
 class LiveSource:
@@ -28,18 +34,27 @@ class LiveSource:
 
     live = True
 
-    def __init__(self, feed: Feed, *, pace: bool = False, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        pace: bool = False,
+        stop: threading.Event | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """Start the thread and, without `pace`, wait for the first frame.
 
         Args:
             feed: the open device; this source closes it.
             pace: play a file at its own speed.
             stop: event that is set when the source is closed, for a feed that waits by itself.
+            size: width and height of the frames, for a feed that is not read before `read`.
 
         Raises:
             SourceError: no frame came.
         """
         self.name, self.fps, self.frames = feed.name, feed.fps, feed.frames
+        self.size = size
         self.dropped = 0
         self._feed, self._pace = feed, pace
         self._stop = stop or threading.Event()
@@ -61,8 +76,7 @@ class LiveSource:
         if not self._thread.ident and not self._stop.is_set():
             self._thread.start()
         with self._news:
-            while self._slot is None and not self._ended and not self._stop.is_set():
-                self._news.wait()
+            self._wait(math.inf)
             frame, self._slot = self._slot, None
             if frame is None:
                 if self._error is not None and not self._stop.is_set():
@@ -95,8 +109,11 @@ class LiveSource:
         try:
             self._thread.start()
             with self._news:
-                self._news.wait_for(lambda: self._slot is not None or self._ended, FIRST_FRAME_S)
+                self._wait(FIRST_FRAME_S)
                 here = self._slot is not None
+                if self._slot is not None:
+                    height, width = self._slot.image.shape[:2]
+                    self.size = (width, height)
         finally:
             if not here:  # also when interrupted by Ctrl-C
                 self.close()
@@ -105,6 +122,20 @@ class LiveSource:
                 f"{self.name}: want a first frame within {FIRST_FRAME_S:.0f} s, got none; "
                 "check that nothing else uses it and that it gives pictures"
             )
+
+    def _wait(self, longest_s: float) -> None:
+        """Wait for a frame or the end, with the lock held; say so where a device keeps us waiting."""
+        began_s, said = time.monotonic(), False
+        while self._slot is None and not self._ended and not self._stop.is_set():
+            waited_s = time.monotonic() - began_s
+            if waited_s >= longest_s:
+                return
+            if waited_s >= PATIENT_S and not said and not self._pace:
+                _log.warning("%s: no frame for %.0f s; waiting", self.name, waited_s)
+                said = True
+            self._news.wait(min(PATIENT_S, longest_s - waited_s))
+        if said and self._slot is not None:
+            _log.warning("%s: frames again after %.1f s", self.name, time.monotonic() - began_s)
 
     def _capture(self) -> None:
         """Run in the thread: feed -> slot, until the end, an error or `close`."""
@@ -137,5 +168,7 @@ class LiveSource:
         with self._news:
             if self._slot is not None and self._first is not None:
                 self.dropped += 1
+                if self._slot.lost_ns:  # nobody saw it, and it must be told
+                    frame = replace(frame, lost_ns=frame.lost_ns + self._slot.lost_ns)
             self._slot = frame
             self._news.notify()

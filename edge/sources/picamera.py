@@ -15,6 +15,8 @@ from edge.sources.source import fps_option, size_option, split_options
 from edge.types import U8, Frame
 
 DEFAULT_SIZE, DEFAULT_FPS = (1280, 720), 30.0
+MOST_DIGITS = 3
+"""Of a camera's number."""
 BUFFERS = 4
 """Buffers the camera may fill. A request is copied and given back at once, so few are enough."""
 
@@ -38,8 +40,8 @@ class PiCamera:
         readers = {"size": size_option, "fps": fps_option, "lores": size_option}
         device, options = split_options(uri.removeprefix("picamera:"), readers)
         self.name = f"picamera {device or 0}"
-        if device and not device.isdecimal():
-            raise SourceError(f"{self.name}: want a camera number, got '{device}'; write picamera:0")
+        if device and not (device.isdecimal() and len(device) <= MOST_DIGITS):
+            raise SourceError(f"picamera: want a camera number, got '{device[:40]}'; write picamera:0")
         fps = options.get("fps", DEFAULT_FPS)
         self.fps: float | None = fps if isinstance(fps, float) else DEFAULT_FPS
         self._stream = "lores" if "lores" in options else "main"

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.errors import LimitError, SourceError
 from edge.limits import check_picture, plain_name, read_file
+from edge.quiet import quietly
 from edge.redact import hide_password, printable
 from edge.sources.source import quiet_opencv
 from edge.types import U8, Frame
@@ -19,6 +20,8 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", 
 NOMINAL_FPS = 10.0
 """Pictures carry no time; motion is measured as if one were taken every 100 ms."""
 
+_DAMAGE = re.compile("Corrupt JPEG|Premature end")
+"""How libjpeg tells of a picture that it decodes all the same."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +42,7 @@ class Pictures:
             SourceError: no such folder, no picture in it, or the single picture cannot be decoded.
         """
         self.name = f"pictures {printable(hide_password(str(path)))}"
+        self.size: tuple[int, int] | None = None  # each has its own
         self.fps: float | None = NOMINAL_FPS
         self.dropped = 0
         self._paths = _list_pictures(path, self.name)
@@ -122,10 +126,14 @@ def read_picture(path: Path) -> U8:
     quiet_opencv()
     whole = not data.startswith(b"\xff\xd8\xff") or data.rfind(b"\xff\xd9", len(data) // 2) >= 0
     try:  # half a JPEG would be decoded with a grey lower half, so it is refused by its missing end mark
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+        with quietly() as said:  # libpng and libjpeg speak for themselves
+            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
     except cv2.error:
         bgr = None
     if bgr is None:
         got = "an empty file" if not data else "something that cannot be decoded" if whole else "the first part of one"
         raise SourceError(f"{name}: want a whole picture, got {got}; replace or remove it")
+    damage = next(filter(_DAMAGE.match, said), None)
+    if damage is not None:
+        _log.warning("%s: damaged, and used as far as it could be decoded: '%s'", name, printable(damage))
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

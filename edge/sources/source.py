@@ -22,6 +22,7 @@ class Source(Protocol):
     Attributes:
         name: words for messages and reports; never holds a password.
         live: True where frames come by themselves and the newest one wins; False where `read` gives every frame.
+        size: width and height of its frames in pixels, or None where that is not known before the first one.
         fps: frames a second that the source announces, or None.
         frames: how many frames there are in all, or None where that is unknown. An announcement, not a promise.
         dropped: frames that this source had and did not give, counted from the first `read`: overtaken by a
@@ -30,6 +31,7 @@ class Source(Protocol):
 
     name: str
     live: bool
+    size: tuple[int, int] | None
     fps: float | None
     frames: int | None
     dropped: int

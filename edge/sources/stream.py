@@ -60,6 +60,7 @@ class Stream:
         self.frames: int | None = None
         self._index = -1
         self._first_ns: int | None = None
+        self._lost_ns = 0  # since the last frame that was given
 
     def read(self) -> Frame | None:
         """Wait for the next frame, connecting again if the stream is lost; None if stopped meanwhile.
@@ -76,7 +77,9 @@ class Stream:
                 continue
             self._first_ns = t_capture_ns if self._first_ns is None else self._first_ns
             decode_ns = time.monotonic_ns() - t_capture_ns
-            return Frame(self._index, t_capture_ns, image, t_capture_ns - self._first_ns, decode_ns)
+            lost_ns, self._lost_ns = self._lost_ns, 0
+            since_first_ns = t_capture_ns - self._first_ns
+            return Frame(self._index, t_capture_ns, image, since_first_ns, decode_ns, lost_ns=lost_ns)
         return None
 
     def close(self) -> None:
@@ -113,6 +116,7 @@ class Stream:
             if capture is not None:
                 _log.warning("%s: back after %.1f s", self.name, time.monotonic() - lost_s)
                 self._capture = capture
+                self._lost_ns += round((time.monotonic() - lost_s) * 1e9)
                 return True
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         raise SourceError(

@@ -46,6 +46,8 @@ class VideoFile:
         if not self._grabbed:
             self._capture.release()
             raise unreadable(self.name)
+        width, height = (self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        self.size: tuple[int, int] | None = (int(width), int(height)) if width >= 1 and height >= 1 else None
         fps, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.fps: float | None = fps if 0 < fps <= 1000 else None
         self.frames: int | None = int(count) if 0 < count < _MAX_COUNT else None

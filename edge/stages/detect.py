@@ -9,6 +9,7 @@ from edge.decode import DECODERS, check_decoder
 from edge.errors import ConfigError
 from edge.model import Model
 from edge.profiler import StageClock
+from edge.settings import did_you_mean
 from edge.types import I32, Detections, Frame
 
 MAX_CANDIDATES = 1000
@@ -62,14 +63,21 @@ class Detect:
         return detections
 
 
-def _columns(labels: Sequence[str], classes: Sequence[str]) -> I32:
-    """Return the columns of the wanted classes, ascending."""
+def check_classes(labels: Sequence[str], classes: Sequence[str]) -> None:
+    """Make sure that the detector knows the wanted classes.
+
+    Raises:
+        ConfigError: it does not know one.
+    """
     unknown = [name for name in classes if name not in labels]
     if unknown:
-        few = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
-        raise ConfigError(
-            f"classes: want labels of the detector ({few}), got '{unknown[0]}'; "
-            "'edge bundle show BUNDLE' lists them all"
-        )
+        todo = did_you_mean(unknown[0], labels)
+        more = "" if todo.endswith("?") else "; 'edge bundle show BUNDLE' lists them all"
+        raise ConfigError(f"classes: want labels of the detector, got '{unknown[0][:60]}'; {todo}{more}")
+
+
+def _columns(labels: Sequence[str], classes: Sequence[str]) -> I32:
+    """Return the columns of the wanted classes, ascending."""
+    check_classes(labels, classes)
     wanted = [labels.index(name) for name in classes] if classes else range(len(labels))
     return np.asarray(sorted(set(wanted)), np.int32)

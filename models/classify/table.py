@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from edge.bar import bar
 from edge.bundle import peek_bundle
 from edge.errors import ConfigError
 from edge.model import open_model
@@ -20,7 +21,6 @@ from edge.profiler import ANSWER_STAGES, StageClock
 from edge.stages.classify import Classify
 from edge.types import F32, Frame
 from edge.whole import sweep, write_file
-from models.bar import bar
 from models.classify.data import Pictures, test_pictures
 from models.classify.sheet import prediction_sheet
 from models.classify.zoo import bundle_name, entries, finished_names

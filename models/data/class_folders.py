@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError, SourceError
 from edge.preprocess import Preprocessor
 from edge.sources.pictures import PICTURE_SUFFIXES, read_picture
 from edge.sources.source import quiet_opencv
 from edge.types import U8
-from models.bar import bar
 from models.quiet import quiet
 
 _NAMED = 5

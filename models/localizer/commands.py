@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.bar import bar
 from edge.errors import ConfigError
-from models.bar import bar
 from models.training.recipe import changed, find_recipe, find_recipes, plain_name, read_recipe
 
 if TYPE_CHECKING:  # a command that trains nothing starts without Keras

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.bundle import Preprocess
 from edge.errors import ConfigError
 from edge.types import F32, U8
 from edge.whole import staging, sweep
-from models.bar import bar
 from models.data.duplicates import groups_of_same
 from models.data.localized import Arrays, Located, classes_of, read_located, to_arrays
 from models.data.split import split_rows

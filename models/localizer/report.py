@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import boxes
+from edge.bar import bar
 from edge.sources.pictures import read_picture
 from edge.types import F32, U8
-from models.bar import bar
 from models.data.localized import Located, write_table
 from models.localizer.data import Data
 from models.localizer.recipe import LocalizerRecipe

@@ -14,19 +14,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.bundle import Preprocess, TensorSpec
 from edge.errors import ConfigError, LimitError
 from edge.limits import MOST_TABLE_BYTES, plain_name, read_file
 from edge.preprocess import Preprocessor
 from edge.sinks.crops import INDEX_FILE, Crop
+from edge.sinks.place import runs_in
 from edge.sources.pictures import read_picture
 from edge.types import I64, U8
-from models.bar import bar
 
 Bools = NDArray[np.bool_]
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 YES, NO = "YES", "NO"
+BETWEEN_RUNS_MS = 60_000.0
+"""Between the last crop of a run and the source's beginning of the next: nobody knows, but it is no moment."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def read_crops(folder: Path) -> Crops:
     """
     if not folder.is_dir():
         raise ConfigError(f"crops {folder}: want a folder, got no such folder; check the path")
-    if (folder / INDEX_FILE).is_file():
+    if parts_of(folder):
         raise ConfigError(f"crops {folder}: want pairs, got a recording; run 'models pairs mine {folder}' first")
     if (folder / YES).is_dir() or (folder / NO).is_dir():
         return read_pairs(folder)
@@ -165,11 +168,53 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
+def parts_of(folder: Path) -> list[Path]:
+    """Return the folders of a recording that hold an index, the oldest run first.
+
+    Args:
+        folder: of the sink, with a folder for each run; or that of one run.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        inside = runs_in(folder) if folder.is_dir() else []
+        return [part for part in (folder, *inside) if (part / INDEX_FILE).is_file()]
+    except OSError as error:
+        raise ConfigError(f"recording {folder}: want a readable folder, got '{error.strerror}'; check it") from error
+
+
 def read_index(folder: Path) -> list[Crop]:
-    """Read a recording of `edge-run --sink crops:DIR`; a last line that a power cut left half-way is left out.
+    """Read a recording of `edge-run --sink crops:DIR`: all its runs, or one where the folder of one is given.
+
+    Tracks, frames and times of a later run count on from those of the run before, so that no two runs share one. A
+    last line that a power cut left half-way is left out.
 
     Raises:
         ConfigError: no recording, one in which nobody was followed, or a damaged line.
+    """
+    crops: list[Crop] = []
+    for part in parts_of(folder) or [folder]:
+        prefix = f"{part.relative_to(folder).as_posix()}/" if part != folder else ""
+        track = max((crop.track for crop in crops), default=0)  # a run counts them from 1
+        frame = max((crop.frame for crop in crops), default=-1) + 1
+        t_ms = max((crop.t_ms for crop in crops), default=0.0) + BETWEEN_RUNS_MS if crops else 0.0
+        crops += [
+            msgspec.structs.replace(
+                crop, file=prefix + crop.file, track=crop.track + track, frame=crop.frame + frame, t_ms=crop.t_ms + t_ms
+            )
+            for crop in _read_part(part)
+        ]
+    if not crops:
+        raise ConfigError(f"recording {folder}: want crops of individuals, got none: nobody was followed; record on")
+    return crops
+
+
+def _read_part(folder: Path) -> list[Crop]:
+    """Read the index of one run, as it was written.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is damaged.
     """
     try:
         lines = read_file(folder / INDEX_FILE).split(b"\n")
@@ -180,15 +225,13 @@ def read_index(folder: Path) -> list[Crop]:
     for number, line in enumerate(lines[:-1], 1):
         try:
             crop = msgspec.json.decode(line, type=Crop)
-            for part in crop.file.split("/"):
-                plain_name(part)
+            for name in crop.file.split("/"):
+                plain_name(name)
             crops.append(crop)
         except (msgspec.DecodeError, LimitError) as error:
             raise ConfigError(
                 f"recording {folder}: want crops in {INDEX_FILE}, got '{error}' in line {number}; record again"
             ) from error
-    if not crops:
-        raise ConfigError(f"recording {folder}: want crops of individuals, got none: nobody was followed; record on")
     return crops
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.distance import METRICS
 from edge.errors import ConfigError
 from edge.model import open_model
@@ -19,7 +20,6 @@ from edge.profiler import StageClock
 from edge.sources.pictures import read_picture
 from edge.stages.embed import Embed
 from edge.types import F32, I64, Frame
-from models.bar import bar
 from models.siamese.crops import Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.training.archive import MODEL_FILE

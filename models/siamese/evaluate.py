@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.whole import sweep, write_file
-from models.siamese.crops import Bools, Crops, read_index
+from models.siamese.crops import Bools, Crops, parts_of, read_index
 from models.siamese.judge import GAPS_S, Pairs, Scores, pairs_apart, score
 from models.siamese.mine import Rules, fault
 from models.siamese.truth import NOBODY, identify, met
@@ -52,8 +52,10 @@ def read_trial(recording: Path, truth: Path, rules: Rules, without: tuple[int, i
         without: frames whose identities are left out, those that were trained on; None = nobody is.
 
     Raises:
-        ConfigError: no recording, no ground truth, or fewer than four identities.
+        ConfigError: no recording, several runs, no ground truth, or fewer than four identities.
     """
+    if len(parts_of(recording)) > 1:
+        raise ConfigError(f"recording {recording}: want the run that the truth is about, got several; name its folder")
     every = read_index(recording)
     who = identify(every, truth)
     times = np.array([crop.t_ms for crop in every]) / 1e3

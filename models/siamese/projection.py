@@ -18,10 +18,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bar import bar
 from edge.errors import ConfigError
 from edge.settings import BelowOne, Count, NotNegative, PlainName, Seed, Share
 from edge.types import F32, I64, U8
-from models.bar import bar
 from models.siamese.crops import Bools, Crops, read_pictures
 from models.siamese.judge import best_threshold
 from models.siamese.layout import SIZE, TAP, Side, feature_model, find_palette, project

@@ -23,9 +23,9 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from edge.bar import bar
 from edge.errors import ConfigError
 from edge.whole import sweep, write_file
-from models.bar import bar
 from models.training.archive import DAMAGE, MODEL_FILE, finished, writable, writing
 from models.training.curves import plot_history
 from models.training.recipe import fingerprint

@@ -1,4 +1,4 @@
-"""`make kill`: kill -9 at random moments of an install, a conversion and a training; nothing whole may be lost.
+"""`make kill`: kill -9 at random moments of an install, a run, a conversion and a training; nothing may be lost.
 
 Prints one line for each part: kills, what was lost, and the bytes that were left once a whole run had followed.
 Ends with code 1 if anything was lost or left.
@@ -19,9 +19,10 @@ KILLS = 60
 TRIES = 4
 """Runs for each kill at most: a run may end before its moment comes."""
 
-HELP = """Kill -9 at random moments of `edge bundle install`, `python -m converters convert` and a training.
+HELP = """Kill -9 at random moments of `edge bundle install`, `edge-run`, `python -m converters convert` and a training.
 
-After each kill every bundle and model that was whole must be there whole, the old version or the new one; after one
+After each kill every bundle and model that was whole must be there whole, the old version or the new one, and every
+result of every run, but for the frame in hand; after one
 more run nothing but results may be left, in their folder and in TMPDIR. The moments are spread over the length of one
 run, which is measured first; 60 kills of each part take 10 to 15 minutes on two cores, most of it for TensorFlow's
 start in each conversion."""
@@ -31,9 +32,10 @@ def parts() -> dict[str, Callable[[Path], Part]]:
     """Return what can be killed; the imports are heavy, so each is made when it is its turn."""
     from tests.kill.conversion import Conversion
     from tests.kill.install import Install
+    from tests.kill.sinks import Sinks
     from tests.kill.training import Training
 
-    return {"install": Install, "training": Training, "conversion": Conversion}
+    return {"install": Install, "sinks": Sinks, "training": Training, "conversion": Conversion}
 
 
 def kill_often(part: Part, kills: int, random_moment: random.Random) -> tuple[int, list[str], list[Path]]:

@@ -49,7 +49,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Read the lines of frames."""
+    every = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in every if line["kind"] == "frame"]
 
 
 def test_a_folder_is_classified_and_what_cannot_be_read_is_named_and_counted(
@@ -74,12 +76,14 @@ def test_a_folder_is_classified_and_what_cannot_be_read_is_named_and_counted(
 def test_a_box_is_placed_on_the_picture_whatever_its_shape_and_drawn_there(
     edge: Command, pictures: Path, tmp_path: Path
 ) -> None:
-    done = edge("localize", pictures, "--sink", f"jsonl:{tmp_path}/a.jsonl", "--sink", f"folder:{tmp_path}/drawn")
+    done = edge(
+        "localize", pictures, "--sink", f"jsonl:{tmp_path}/a.jsonl", "--sink", f"folder:{tmp_path}/drawn?format=png"
+    )
     assert done.returncode == 0, done.stderr
     for line in lines(tmp_path / "a.jsonl"):
         assert line["box"] == pytest.approx([20, 30, 60, 60], abs=2.5), line
         assert line["class"] == line["file"].removesuffix(".png")
-    drawn = sorted((tmp_path / "drawn").iterdir())
+    drawn = sorted((tmp_path / "drawn" / "run-0001").iterdir())
     assert [path.name for path in drawn] == ["blue.png.png", "green.png.png", "red.png.png"]
     before, after = cv2.imread(str(pictures / "red.png")), cv2.imread(str(drawn[2]))
     assert after.shape == (240, 320, 3)  # enlarged, so that the label can be read
@@ -132,7 +136,7 @@ def test_a_bundle_that_says_how_good_it_is_is_quoted(edge: Command, pictures: Pa
         (("classify", "nowhere"), 4, "nowhere"),
         (("classify",), 2, "SOURCE"),
         (("classify", "PICTURES", "--bundle", "LOCALIZER"), 3, "want a model for task 'classify'"),
-        (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean fake-localize"),
+        (("localize", "PICTURES", "--bundle", "fake-localise"), 3, "did you mean 'fake-localize'"),
         (("localize", "PICTURES", "--bundle", "./nowhere"), 3, "no such file"),
         (("localize", "PICTURES", "--sink", "xml:a"), 2, "folder:PATH"),
         (("localize", "PICTURES", "--sink", "folder:no/such/place"), 2, "want an existing folder"),

@@ -49,7 +49,9 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Read the lines of frames."""
+    every = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in every if line["kind"] == "frame"]
 
 
 def test_it_follows_two_squares_through_a_video_and_says_so_in_json(
@@ -148,9 +150,21 @@ def test_help_fits_on_a_screen_and_shows_three_examples() -> None:
     [
         (("--source", "absent.mp4"), 4, ("absent.mp4",)),
         (("--camera", "9"), 4, ("9",)),
-        (("--source", "VIDEO", "--budget-ms", "-5"), 2, ("budget_ms", "-5")),
-        (("--source", "VIDEO", "--threshold", "7"), 2, ("threshold", "7")),
+        (("--source", "VIDEO", "--budget-ms", "-5"), 2, ("--budget-ms", "-5")),
+        (("--source", "VIDEO", "--threshold", "7"), 2, ("--threshold", "7")),
         (("--source", "VIDEO", "--classes", "unicorn"), 2, ("unicorn", "blob")),
+        (("--source", "VIDEO", "--classes", "Blob"), 2, ("did you mean 'blob'?",)),
+        (("--source", "VIDEO", "--classes", ","), 2, ("--classes: want labels",)),
+        (("--source", "VIDEO", "--frames", "0"), 2, ("--frames: want a whole number of at least 1, got 0",)),
+        (("--source", "VIDEO", "--threads", "abc"), 2, ("--threads: want a whole number from 1 to 256, got 'abc'",)),
+        (("--source", "VIDEO", "--frmes", "3"), 2, ("did you mean '--frames'?",)),
+        (("--source", "VIDEO", "--sink", "out.jsonl"), 2, ("did you mean 'jsonl:out.jsonl'?",)),
+        (("--source", "foo://x"), 2, ("foo://, which is not supported",)),
+        (("VIDEO",), 2, ("did you mean '--source ",)),
+        (("--camera", "VIDEO"), 2, ("--camera: want a camera", "--source")),
+        (("--source", ""), 2, ("got an empty text",)),
+        (("--source", "VIDEO", "--profile", ""), 2, ("profile: want a path, got an empty text",)),
+        (("--source", "~nobody-of-this-name/x"), 2, ("home folder of a user who is not known",)),
         (("--source", "VIDEO", "--sink", "jsonl:/nowhere/out.jsonl"), 2, ("/nowhere",)),
         (("--source", "VIDEO", "--sink", "smoke:signals"), 2, ("smoke:signals",)),
         (("--source", "VIDEO", "--profile", "/nowhere/p.json"), 2, ("/nowhere",)),

@@ -1,4 +1,4 @@
-"""A short form of `make kill`: a few installs and trainings killed at random moments."""
+"""A short form of `make kill`: a few installs, runs and trainings killed at random moments."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("part", "kills"), [("install", 6), ("training", 2)])
+@pytest.mark.parametrize(("part", "kills"), [("install", 6), ("sinks", 10), ("training", 2)])
 def test_a_few_kills_lose_nothing_and_leave_nothing(part: str, kills: int) -> None:
     if part == "training":
         pytest.importorskip("keras", reason="training needs the extras [convert] and [train]")

@@ -69,7 +69,8 @@ def test_edge_run_takes_a_head_or_an_embedder_as_its_matcher(
     common = ["--source", str(film), "--detector", str(detector.path), "--budget-ms", "10000", "--sink", f"jsonl:{out}"]
     head = pair_bundle(tmp_path, 48)
     assert main_run([*common, "--embedder", str(embedder.path), "--matcher", str(head.path)]) == 0
-    followed = [track for line in out.read_text().splitlines() for track in json.loads(line)["tracks"]]
+    frames = map(json.loads, out.read_text().splitlines()[1:])
+    followed = [track for frame in frames for track in frame["tracks"]]
     measured = [track["distance"] for track in followed if track["distance"] is not None]
     assert measured
     assert all(0 <= distance <= 1 for distance in measured)

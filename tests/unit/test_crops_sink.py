@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 import edge.sinks.crops
 from edge import boxes
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
 from edge.sinks import open_sink
 from edge.types import Detections, Frame, FrameResult, Tracks
 from models.siamese.crops import read_index
+from tests.output import an_output
 
 BOXES = np.array([[10, 30, 50, 100], [40, 30, 80, 100], [-5, 0, 20, 60]], np.float32)
 
@@ -28,8 +30,8 @@ def result(index: int, coasting: bool = False) -> FrameResult:
     return FrameResult(Frame(index, 0, image, index * 100_000_000), found, tracks)
 
 
-def record(folder: Path, frames: int, options: str = "") -> None:
-    with open_sink(f"crops:{folder}{options}", ("person",), 10.0) as sink:
+def record(folder: Path, frames: int, options: str = "", **more: object) -> None:
+    with open_sink(f"crops:{folder}{options}", an_output(**more)) as sink:
         for index in range(frames):
             sink.write(result(index, coasting=index > 0))
 
@@ -63,22 +65,100 @@ def test_the_disk_it_may_use_is_bounded_and_what_is_there_is_whole(tmp_path: Pat
     }
 
 
-def test_a_full_disk_ends_the_recording_and_not_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge.sinks.crops, "RESERVE_BYTES", 1 << 60)
-    record(tmp_path / "r", 3)
-    assert (tmp_path / "r" / "crops.jsonl").read_bytes() == b""
+def test_the_system_s_reserve_of_the_disk_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_sink(f"crops:{tmp_path}/r", an_output()) as sink:
+        monkeypatch.setattr(edge.sinks.crops, "RESERVE_BYTES", 1 << 60)
+        with pytest.raises(OutputError, match="MB free of the"):
+            sink.write(result(0))
+    assert not list((tmp_path / "r").iterdir()), "a run that recorded nothing leaves nothing"
+    with pytest.raises(OutputError, match="MB free of the"):
+        record(tmp_path / "r", 3)
 
 
-@pytest.mark.parametrize("options", ["?every=5", "?max_mb=much", "?every_ms=-1"])
-def test_options_it_does_not_know_are_refused(tmp_path: Path, options: str) -> None:
-    with pytest.raises(ConfigError, match="want every_ms=MILLISECONDS and max_mb=MEGABYTES"):
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("?every=5", "did you mean 'every_ms'"),
+        ("?max_mb=much", "want max_mb to be a number"),
+        ("?every_ms=-1", "want every_ms to be a number from 0"),
+    ],
+)
+def test_options_it_does_not_know_are_refused(tmp_path: Path, options: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
         record(tmp_path / "r", 1, options)
+    assert not (tmp_path / "r").exists()
 
 
-def test_a_folder_with_a_recording_is_not_recorded_over(tmp_path: Path) -> None:
+def test_a_restart_begins_a_new_run_and_the_reader_keeps_their_tracks_apart(tmp_path: Path) -> None:
+    record(tmp_path / "r", 3)
     record(tmp_path / "r", 1)
-    with pytest.raises(ConfigError, match="want a new or empty folder"):
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["run-0001", "run-0002"]
+    both, second = read_index(tmp_path / "r"), read_index(tmp_path / "r" / "run-0002")
+    first = [crop for crop in both if crop.file.startswith("run-0001/")]
+    later = [crop for crop in both if crop.file.startswith("run-0002/")]
+    assert (len(first), len(later), len(both)) == (5, 3, 8)
+    assert all((tmp_path / "r" / crop.file).is_file() for crop in both)
+    assert [crop.track for crop in second] == [7, 9, 11]
+    assert [crop.track for crop in later] == [18, 20, 22], "counted on from track 11"
+    for what in ("track", "frame", "t_ms"):
+        assert max(getattr(crop, what) for crop in first) < min(getattr(crop, what) for crop in later)
+    assert read_index(tmp_path / "r" / "run-0001") == [
+        msgspec.structs.replace(crop, file=crop.file.removeprefix("run-0001/")) for crop in first
+    ]
+
+
+def test_a_recording_of_an_older_version_is_read_with_the_runs_that_follow_it(tmp_path: Path) -> None:
+    record(tmp_path / "r", 1)
+    for path in list((tmp_path / "r" / "run-0001").iterdir()):
+        path.rename(tmp_path / "r" / path.name)
+    (tmp_path / "r" / "run-0001").rmdir()
+    record(tmp_path / "r", 1)
+    assert [crop.file[:8] for crop in read_index(tmp_path / "r")] == ["000007/0", "000009/0", "000011/0"] + [
+        "run-0001"
+    ] * 3
+
+
+def test_all_runs_together_have_one_share_of_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record(tmp_path / "r", 50, "?every_ms=0&max_mb=0.05")
+    there = len(read_index(tmp_path / "r"))
+    record(tmp_path / "r", 50, "?every_ms=0&max_mb=0.05")
+    assert len(read_index(tmp_path / "r")) - there <= 2
+    assert sum(file.stat().st_size for file in (tmp_path / "r").rglob("*") if file.is_file()) <= 50_000
+    record(tmp_path / "r", 50, "?max_mb=0.01")
+    assert "used up by older runs" in caplog.text
+    record(tmp_path / "r", 1, overwrite=True)
+    assert len(read_index(tmp_path / "r")) == 3
+
+
+def test_what_a_killed_run_left_half_way_goes_at_the_next_start(tmp_path: Path) -> None:
+    record(tmp_path / "r", 1)
+    (tmp_path / "r" / "run-0001" / "000007" / "00000009.part").write_bytes(b"half")
+    (tmp_path / "r" / "run-0002").mkdir()
+    (tmp_path / "r" / "run-0002" / "crops.jsonl").touch()
+    (tmp_path / "r" / "mine.part").write_bytes(b"of the user")
+    record(tmp_path / "r", 1)
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["mine.part", "run-0001", "run-0002"]
+    assert not list((tmp_path / "r" / "run-0001").rglob("*.part"))
+    assert len(read_index(tmp_path / "r")) == 6
+
+
+def test_two_runs_do_not_record_into_one_folder_at_a_time(tmp_path: Path) -> None:
+    with (
+        open_sink(f"crops:{tmp_path}/r", an_output()),
+        pytest.raises(ConfigError, match="another edge-run writes there"),
+    ):
         record(tmp_path / "r", 1)
+
+
+def test_a_folder_that_is_moved_away_is_a_refusal_and_not_made_again(tmp_path: Path) -> None:
+    with open_sink(f"crops:{tmp_path}/r", an_output()) as sink:
+        sink.write(result(0))
+        (tmp_path / "r").rename(tmp_path / "away")
+        with pytest.raises(OutputError, match="No such file"):
+            sink.write(result(9))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["away"]
+    with pytest.raises(ConfigError, match="make it first"):
+        record(tmp_path / "none" / "r", 1)
 
 
 def test_covered_is_the_share_inside_the_box_that_covers_most() -> None:

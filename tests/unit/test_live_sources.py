@@ -11,7 +11,7 @@ import pytest
 
 from edge.errors import ConfigError, SourceError
 from edge.sources import open_source
-from edge.sources.live import LiveSource
+from edge.sources.live import PATIENT_S, LiveSource
 from edge.sources.picamera import yuv420_to_rgb
 from edge.types import Frame
 
@@ -250,3 +250,38 @@ def test_picamera_that_is_not_there(picamera2, monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(SourceError, match="system-site-packages"):
         open_source("picamera:0")
+
+
+def test_a_device_that_gives_no_frame_is_spoken_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.sources.live.PATIENT_S", 0.05)
+    valve = Valve()
+    valve.gate.release()
+    with LiveSource(valve) as source:
+        assert source.size == (2, 2)
+        source.read()
+        threading.Timer(0.3, valve.gate.release).start()
+        assert source.read() is not None
+        said = [record.getMessage() for record in caplog.records]
+        assert said[0].startswith("valve: no frame for ")
+        assert said[0].endswith("; waiting")
+        assert said[1].startswith("valve: frames again after ")
+        assert len(said) == 2
+        valve.last = SourceError("over")
+        valve.gate.release()
+
+
+def test_a_frame_that_comes_in_time_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+    valve = Valve()
+    valve.gate.release()
+    with LiveSource(valve) as source:
+        source.read()
+        threading.Timer(0.1, valve.gate.release).start()
+        source.read()
+        valve.gate.release()
+    assert not caplog.records
+
+
+def test_how_long_a_device_may_be_silent() -> None:
+    assert PATIENT_S == 3.0

@@ -98,7 +98,7 @@ def test_files_that_are_no_video_fail_at_open_with_one_sentence(tmp_path):
     assert "JPEG picture" in fails(tmp_path / "jpg.mp4")
     assert "PNG picture" in fails(tmp_path / "png.mp4")
     assert "BMP picture" in fails(tmp_path / "bmp.mp4")
-    assert "none at this path" in fails(tmp_path / "missing.mp4")
+    assert "got no such file; check the path" in fails(tmp_path / "missing.mp4")
 
 
 def test_nothing_but_our_sentence_reaches_stderr(tmp_path):
@@ -127,8 +127,28 @@ for uri in sys.argv[1:]:
 
 
 def test_an_unknown_scheme_is_a_configuration_error():
-    fails("ftp://host/video", ConfigError)
-    fails("", ConfigError)
+    assert "got ftp://, which is not supported; give one" in fails("ftp://host/video", ConfigError)
+    assert "got rstp://, which is not supported; did you mean 'rtsp://'?" in fails("rstp://host/video", ConfigError)
+    assert "write the path without it" in fails("file:///host/video", ConfigError)
+    assert "got an empty text" in fails("", ConfigError)
+
+
+def test_a_mistyped_file_is_told_its_neighbour(tmp_path):
+    (tmp_path / "yard.mp4").touch()
+    assert "got no such file; did you mean 'yard.mp4'?" in fails(tmp_path / "yrad.mp4")
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    assert "want a readable file or folder, got 'Permission denied'" in fails(tmp_path / "x")
+
+
+def test_a_camera_of_many_digits_is_one_sentence():
+    assert "want a camera's number, got 5000 digits" in fails("9" * 5000)
+    assert "want a camera number" in fails("picamera:" + "9" * 5000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux names its cameras /dev/videoN")

@@ -68,7 +68,7 @@ def test_flags_are_checked_like_what_is_read() -> None:
     recipe = made_of({"name": "a"}, Projection, "recipe a")
     assert changed(recipe, "--name", name="b").name == "b"
     assert changed(recipe, "--name", name=None) is recipe
-    with pytest.raises(ConfigError, match="--name: name: want a name of 1 to 100 plain letters"):
+    with pytest.raises(ConfigError, match="--name: name: want a plain name"):
         changed(recipe, "--name", name="../x")
 
 
@@ -77,13 +77,13 @@ def test_names_of_recipes_that_are_nearly_right_are_guessed() -> None:
         find_recipe("siamese", "on-the-sport")
     with pytest.raises(ConfigError, match="nobody"):
         find_recipe("siamese", "~nobody-of-this-name/x.toml")
-    with pytest.raises(ConfigError, match="file systems take less"):
+    with pytest.raises(ConfigError, match="want a path of at most 4095 bytes"):
         find_recipe("siamese", "n" * 5000 + ".toml")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", "\u00fc", "n" * 101])
 def test_names_that_become_paths_are_plain(name: str) -> None:
-    with pytest.raises(ConfigError, match="--name: name: want a name"):
+    with pytest.raises(ConfigError, match="--name: name: want a plain name"):
         plain_name(name, "--name")
 
 

@@ -1,0 +1,163 @@
+"""Places that results go to: held by one process at a time, and never written over by a later run."""
+
+import errno
+import fcntl
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from edge.errors import ConfigError
+from edge.sinks.sink import unwritable
+from edge.whole import NO_LOCKS
+
+RUN = "run-"
+"""Begins the name of the folder of one run."""
+_PROBE_BYTES = 4096
+"""One block of most file systems."""
+_RUN_NAME = re.compile(rf"{RUN}[0-9]{{4,9}}")
+
+
+class Claim:
+    """A place that this process holds until `close` or its death, however it dies."""
+
+    def __init__(self, lock: int, path: Path) -> None:
+        """Keep the open and locked file.
+
+        Args:
+            lock: file descriptor.
+            path: of the lock; `close` removes it.
+        """
+        self._lock, self._path = lock, path
+
+    def close(self) -> None:
+        """Let others have the place. May be called twice."""
+        if self._lock < 0:
+            return
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._lock), self._path.lstat()):  # the folder may have been moved away
+                self._path.unlink()
+        with suppress(OSError):
+            os.close(self._lock)
+        self._lock = -1
+
+    def __enter__(self) -> "Claim":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def claim(path: Path, uri: str) -> Claim:
+    """Take a place for this process: lock `.NAME.lock` beside it.
+
+    The system lets go of the lock when the process dies; the file that a killed one left is taken over here.
+
+    Args:
+        path: the output, there or not. Links are followed: two names of one file are one place.
+        uri: of the sink, for messages.
+
+    Raises:
+        ConfigError: another process, or another sink of this one, writes there.
+        OutputError: the lock cannot be made: no right to write, a full or read-only disk.
+    """
+    path = path.resolve()
+    lock_path = path.with_name(f".{path.name}.lock")
+    while True:
+        try:
+            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise unwritable(uri, error) from error
+        held = False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
+        except BlockingIOError:
+            raise ConfigError(
+                f"sink {uri}: want a place of its own, got one where another edge-run writes there; give another place"
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise unwritable(uri, error) from error
+            held = True  # a disk that knows no locks: better no protection than no results
+        finally:
+            if not held:
+                os.close(lock)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(lock), lock_path.lstat()):
+                return Claim(lock, lock_path)
+        os.close(lock)  # who held it before removed it just now
+
+
+def next_part(path: Path) -> Path:
+    """Return where a run writes that keeps what older ones wrote: the path, or `stem-2.suffix`, `stem-3.suffix`, ...
+
+    The number is one more than the largest there, so that parts stay in the order of their runs when one is removed.
+
+    Args:
+        path: the output as it was named.
+
+    Raises:
+        OSError: its folder cannot be read.
+    """
+    part = re.compile(rf"{re.escape(path.stem)}-([1-9][0-9]{{0,8}}){re.escape(path.suffix)}")
+    numbers = [1] if os.path.lexists(path) else []
+    numbers += [int(match[1]) for entry in path.parent.iterdir() if (match := part.fullmatch(entry.name))]
+    return path.with_name(f"{path.stem}-{max(numbers) + 1}{path.suffix}") if numbers else path
+
+
+def next_run(folder: Path) -> Path:
+    """Return the sub-folder for a new run in a folder that keeps what older ones wrote: `run-0001`, `run-0002`, ...
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    runs = runs_in(folder)
+    last = int(runs[-1].name.removeprefix(RUN)) if runs else 0
+    return folder / f"{RUN}{last + 1:04}"
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the sub-folders that `next_run` named, the oldest run first.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    named = [entry for entry in folder.iterdir() if _RUN_NAME.fullmatch(entry.name) and entry.is_dir()]
+    return sorted(named, key=lambda entry: int(entry.name.removeprefix(RUN)))
+
+
+def mount_of(path: Path) -> Path:
+    """Return the folder at which the disk that holds a path is mounted."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.parent == folder or os.path.ismount(folder))
+
+
+def check_mount(mount: Path) -> None:
+    """See that a disk is still where it was: what is written under its name would go to another disk.
+
+    Args:
+        mount: as `mount_of` returned it.
+
+    Raises:
+        FileNotFoundError: nothing is mounted there.
+    """
+    if not os.path.ismount(mount):
+        raise FileNotFoundError(errno.ENOENT, f"no disk at {mount}; connect it again")
+
+
+def prove(folder: Path) -> None:
+    """Write and remove a small file: making a folder or an empty file succeeds on a full disk.
+
+    Raises:
+        OSError: the disk is full or read-only, or there is no right to write.
+    """
+    probe = folder / ".probe.part"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""`python -m tests.mistakes`: make the mistakes of a seed, print what is wrong with the answers; 1 if anything is."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+from tqdm import tqdm
+
+from tests.mistakes.cut import cut_file
+from tests.mistakes.judge import Case, judged
+from tests.mistakes.words import wrong_command, wrong_config, wrong_flag
+from tests.mistakes.world import World, make_world
+
+KINDS: dict[str, Callable[[Random, World], Case]] = {
+    "flags": wrong_flag,
+    "configs": wrong_config,
+    "commands": wrong_command,
+    "cut files": cut_file,
+}
+"""Kind -> what makes one case of it. A case may write what it needs into the world's folder."""
+
+
+def run(seed: int, count: int, folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> tuple[Counter[str], list[str]]:
+    """Make mistakes, each kind in turn; returns how many of each kind, and a line for each wrong answer."""
+    world = make_world(folder / "world")
+    counts: Counter[str] = Counter()
+    wrong = []
+    places = {"HOME": str(folder / "home"), "XDG_DATA_HOME": str(folder / "data"), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    with mock.patch.dict(os.environ, places):
+        for number in tqdm(range(count), unit=" mistakes", disable=None):
+            kind = kinds[number % len(kinds)]
+            case = KINDS[kind](Random(f"{seed}:{kind}:{number}"), world)
+            fault = judged(case, world.folder)
+            counts[kind] += 1
+            if fault:
+                wrong.append(f"{kind} {number}: {case.name!a:.100}: {fault}")
+    return counts, wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns 1 if an answer is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mistakes", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="decides all mistakes (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=1500, metavar="N", help="of all kinds (default: %(default)s)")
+    parser.add_argument("--kind", default=",".join(KINDS), metavar="A,B", help="(default: %(default)s)")
+    flags = parser.parse_args(arguments)
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="edge-mistakes-", ignore_cleanup_errors=True) as folder:
+        counts, wrong = run(flags.seed, flags.count, Path(folder), flags.kind.split(","))
+    print("\n".join([*wrong, ", ".join(f"{kind} {n}" for kind, n in counts.items())]))
+    print(
+        f"{len(wrong)} of {sum(counts.values())} answered wrongly; seed {flags.seed}, {time.monotonic() - begin:.0f} s"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
