@@ -12,6 +12,7 @@ MOST_SHOWN = 60
 MOST_SAID = 10**9
 """A larger upper bound only keeps absurd numbers out; it is said of those alone."""
 
+_KEY = re.compile(r"Invalid enum value '(.*)' - at `key` in `\$(.*)`\Z", re.DOTALL)
 _PLACE = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
@@ -35,6 +36,11 @@ def sentence(
         did_you_mean: ends the sentence about an unknown word; given it and the words there are.
     """
     message = str(error)
+    if of_table := _KEY.match(message):  # a table whose keys are words of a list
+        key = of_table[2].lstrip(".")
+        tables = [get_args(_bare(part)) for part in _alternatives(_type_at(kind, key))]
+        words = [str(word) for arguments in tables if arguments for word in get_args(arguments[0])]
+        return key, f"unknown key '{shown(of_table[1])}'; {did_you_mean(of_table[1], words)}"
     placed = _PLACE.match(message)
     complaint, key = (placed[1], placed[2].lstrip(".")) if placed else (message, "")
     here = _type_at(kind, key)
@@ -149,7 +155,8 @@ def _type_at(kind: Any, key: str) -> Any:
     """Return the type at a key such as "track.confirm" or "sinks[2]"; None where the way is not known."""
     for name, index in _STEP.findall(key):
         found = [_inner(part, name, index) for part in _alternatives(kind)]
-        kind = next((part for part in found if part is not None), None)
+        kinds = [part for part in found if part is not None]
+        kind = Union[tuple(kinds)] if kinds else None  # noqa: UP007, of a list
     return kind
 
 
@@ -157,6 +164,9 @@ def _inner(kind: Any, name: str, index: str) -> Any:
     kind = _bare(kind)
     arguments = [part for part in get_args(kind) if part is not Ellipsis]
     if _is_struct(kind):
+        config = kind.__struct_config__
+        if config.tag_field == name:  # the key that says which struct of a union it is
+            return Literal[config.tag]
         return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(name)
     if not arguments:
         return None

@@ -213,7 +213,7 @@ class _Family(Part, frozen=True):
     ("text", "words"),
     [
         ("epoch = 3", "unknown key 'epoch'; did you"),
-        ("epochs = 'x'", "epochs: want int, got str"),
+        ("epochs = 'x'", "epochs: want a whole number"),
         ("epochs = ", "want TOML"),
     ],
 )

@@ -8,9 +8,11 @@ from typing import get_args
 import pytest
 
 from converters.recipe import RECIPES as CONVERSIONS
+from converters.recipe import Recipe as Conversion
 from converters.recipe import TargetName
 from converters.targets import TARGETS
 from edge.errors import ConfigError, EdgeError
+from edge.settings import convert, read_toml
 from models.siamese.heads import Head
 from models.siamese.mine import Rules
 from models.siamese.projection import Projection
@@ -99,3 +101,9 @@ def test_reading_conversions_leaves_memory_whole() -> None:
     )
     paths = [str(path) for path in CONVERSIONS.glob("*.toml")]
     assert subprocess.run([sys.executable, "-c", code, *paths], check=False).returncode == 0
+
+
+def test_a_variant_that_there_is_not_is_named_with_the_nearest() -> None:
+    values = read_toml(CONVERSIONS / "nanodet-416.toml", "recipe a")
+    with pytest.raises(ConfigError, match="variants: unknown key 'fp32-tfite'; did you mean 'fp32-tflite'"):
+        convert(values | {"variants": {"fp32-tfite": {"cosine_min": 0.9}}}, Conversion, "recipe a")
