@@ -17,6 +17,7 @@ from converters.targets import TARGETS
 from converters.verify import verify
 from edge.bundle import Task
 from edge.errors import ConfigError, EdgeError
+from edge.flags import Parser
 from edge.redact import printable
 
 OUT = Path("build") / "bundles"
@@ -33,8 +34,8 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 configuration, 3 a variant or a model was refused, 130 interrupted."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         code: int = options.run(options)
     except EdgeError as error:
         print(f"converters: {error}", file=sys.stderr)
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m converters", description="Keras models -> bundles for a device.")
+    parser = Parser(prog="python -m converters", description="Keras models -> bundles for a device.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_convert(commands)
     inspect = commands.add_parser("inspect", help="say what is in a model and what would be done with it")
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_convert(commands: "argparse._SubParsersAction[Parser]") -> None:
     convert = commands.add_parser(
         "convert",
         help="bring bundles up to date",

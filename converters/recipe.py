@@ -320,14 +320,12 @@ def choose_variants(
     Raises:
         ConfigError: a word that is none of these.
     """
-    known = {word for variant in VARIANTS.values() for word in (variant.name, variant.kind)}
-    for flag, words, want in (
-        ("--variants", wanted, known),
-        ("--runtimes", runtimes, {variant.runtime for variant in VARIANTS.values()}),
-    ):
+    kinds = [word for variant in VARIANTS.values() for word in (variant.name, variant.kind)]
+    known = (("--variants", list(dict.fromkeys(kinds)), wanted), ("--runtimes", ["tflite", "onnx"], runtimes))
+    for flag, want, words in known:
         for word in words:
             if word not in want:
-                raise ConfigError(f"{flag}: want some of {', '.join(sorted(want))}, got '{word}'; correct it")
+                raise ConfigError(f"{flag}: want some of {', '.join(want)}, got '{word}'; {did_you_mean(word, want)}")
     return [
         variant
         for name, variant in VARIANTS.items()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError
+from edge.flags import Parser
 from models.classify import commands as classify
 from models.localizer import commands as localizer
 from models.quiet import load_keras
@@ -48,7 +49,7 @@ def _licences(_: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    parser = Parser(prog="python -m models", description=__doc__)
     parser.set_defaults(keras=False)
     commands = parser.add_subparsers(dest="command", required=True)
     fetching = commands.add_parser("fetch", help="download and verify; without names, list what there is")

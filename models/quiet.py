@@ -52,7 +52,8 @@ def load_keras() -> None:
             import tensorflow  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"this command: want Keras and TensorFlow, got no {error.name}; do: pip install -e '.[convert,train]'"
+            f"this command: want Keras and TensorFlow, got no {error.name}; do, in the checkout: "
+            "pip install -e '.[convert,train]'"
         ) from error
 
 

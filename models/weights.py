@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from edge.bundle import Weights
 from edge.errors import ConfigError
+from edge.settings import did_you_mean
 from models.registries import FetchError, Registry, download, entries
 
 CACHE = Path("build/fetched")
@@ -171,7 +172,7 @@ def fetch(name: str, cache: Path = CACHE) -> Path:
         FetchError: it could not be downloaded, or is not what it should be.
     """
     if name not in ASSETS:
-        raise ConfigError(f"asset '{name}': want one of {', '.join(ASSETS)}; correct the name")
+        raise ConfigError(f"asset '{name}': want one of {', '.join(ASSETS)}, got another; {did_you_mean(name, ASSETS)}")
     asset = ASSETS[name]
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from edge.preprocess import Preprocessor
 from edge.sources.pictures import PICTURE_SUFFIXES, read_picture
 from edge.types import F32, U8
 from models.data.duplicates import look
-from models.data.voc import read_voc
+from models.data.voc import BoxError, read_voc
 
 _COLUMNS = ("file", "x0", "y0", "x1", "y1", "label")
 _NAMED = 5
@@ -205,9 +205,11 @@ def _from_folder(folder: Path) -> Iterator[tuple[Path, Box, str] | Refused]:
             continue
         try:
             boxes, names = read_voc(xml)
-        except ConfigError as error:
-            outside = "want a box inside" in str(error)
-            yield Refused(xml, "its box is not inside the picture" if outside else "no Pascal VOC annotation")
+        except BoxError:
+            yield Refused(xml, "its box is not inside the picture")
+            continue
+        except ConfigError:
+            yield Refused(xml, "no Pascal VOC annotation")
             continue
         if len(names) != 1:
             yield Refused(xml, "not of one object alone")

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.limits import read_file
 
+
+class BoxError(ConfigError):
+    """A box is empty, or not inside its picture; all else of the annotation can be read."""
+
+
 MOST_BYTES = 1_000_000
 """An annotation has about 200 bytes for each object."""
 
@@ -17,7 +22,8 @@ def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
     """Return boxes float32 (K, 4) xyxy pixels and the K names of one annotation.
 
     Raises:
-        ConfigError: no xml, or a box that is empty or not inside the picture.
+        BoxError: a box that is empty or not inside the picture.
+        ConfigError: no xml.
     """
     try:
         root = ElementTree.fromstring(read_file(xml, MOST_BYTES))
@@ -26,7 +32,7 @@ def read_voc(xml: Path) -> tuple[NDArray[np.float32], list[str]]:
         for thing in root.iter("object"):
             box = [float(thing.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
             if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
-                raise ConfigError(
+                raise BoxError(
                     f"data {xml}: want a box inside the picture of {width:g} x {height:g}, got {box}; correct the xml"
                 )
             boxes.append(box)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ConfigError
+from edge.settings import did_you_mean
 from edge.whole import staging, sweep
 from models.siamese.mine import Rules, mine, write_pairs
 from models.training.recipe import changed, find_recipe, find_recipes, read_recipe
@@ -99,7 +100,9 @@ def _build(options: argparse.Namespace) -> int:
     from models.training.archive import writable
 
     if options.base not in BASES:
-        raise ConfigError(f"base '{options.base}': want one of {', '.join(BASES)}, got none of them; correct the name")
+        raise ConfigError(
+            f"base '{options.base}': want one of {', '.join(BASES)}, got another; {did_you_mean(options.base, BASES)}"
+        )
     if options.out.suffix != ".keras":
         raise ConfigError(f"out {options.out}: want a name that ends in .keras, got '{options.out.suffix}'; mend it")
     model = build_base(options.base, options.size, options.alpha, options.pooling, options.weights)

@@ -194,7 +194,7 @@ def test_pictures_of_the_training_part_are_left_out_of_validation(shapes: Path, 
         ({"labels": ("blue",)}, "want at least two different ones"),
         ({"pretrain_epochs": 0}, "want pretrain_epochs above 0"),
         ({"net": "mobilenetv2", "pretrain_epochs": 0}, "want weights = 'imagenet'"),
-        ({"epochs": 0}, "epochs: want int >= 1"),
+        ({"epochs": 0}, "epochs: want a whole number"),
         ({"data": "no/such/place"}, "want a folder or a .csv file"),
     ],
 )
