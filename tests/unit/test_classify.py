@@ -106,7 +106,7 @@ def test_layers_that_do_not_fit_are_one_sentence() -> None:
     [
         (
             'layers = [{ kind = "convolution", filters = 3 }]',
-            "kind: want 'conv' or 'residual' .*, got 'convolution'",
+            "kind: want 'conv', 'residual', .*, got 'convolution'",
         ),
         ('layers = [{ kind = "conv", filter = 3 }]', "layers.0.: unknown key 'filter'; did you mean 'filters'"),
         ("layers = []\nepoch = 3", "unknown key 'epoch'; did you mean 'epochs'"),

@@ -70,7 +70,7 @@ def test_flags_are_checked_like_what_is_read() -> None:
     recipe = made_of({"name": "a"}, Projection, "recipe a")
     assert changed(recipe, "--name", name="b").name == "b"
     assert changed(recipe, "--name", name=None) is recipe
-    with pytest.raises(ConfigError, match="--name: name: want a plain name"):
+    with pytest.raises(ConfigError, match="--name: name: want a name of 1 to 100"):
         changed(recipe, "--name", name="../x")
 
 
@@ -85,7 +85,7 @@ def test_names_of_recipes_that_are_nearly_right_are_guessed() -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", "\u00fc", "n" * 101])
 def test_names_that_become_paths_are_plain(name: str) -> None:
-    with pytest.raises(ConfigError, match="--name: name: want a plain name"):
+    with pytest.raises(ConfigError, match="--name: name: want a name of 1 to 100"):
         plain_name(name, "--name")
 
 
@@ -105,5 +105,5 @@ def test_reading_conversions_leaves_memory_whole() -> None:
 
 def test_a_variant_that_there_is_not_is_named_with_the_nearest() -> None:
     values = read_toml(CONVERSIONS / "nanodet-416.toml", "recipe a")
-    with pytest.raises(ConfigError, match="variants: unknown key 'fp32-tfite'; did you mean 'fp32-tflite'"):
+    with pytest.raises(ConfigError, match="variants: want .*, got 'fp32-tfite'; did you mean 'fp32-tflite'"):
         convert(values | {"variants": {"fp32-tfite": {"cosine_min": 0.9}}}, Conversion, "recipe a")
