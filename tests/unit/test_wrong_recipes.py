@@ -105,5 +105,5 @@ def test_reading_conversions_leaves_memory_whole() -> None:
 
 def test_a_variant_that_there_is_not_is_named_with_the_nearest() -> None:
     values = read_toml(CONVERSIONS / "nanodet-416.toml", "recipe a")
-    with pytest.raises(ConfigError, match="variants: want .*, got 'fp32-tfite'; did you mean 'fp32-tflite'"):
+    with pytest.raises(ConfigError, match=r"variants: want .*, got 'fp32-tfite'; did you mean 'fp32-tflite'"):
         convert(values | {"variants": {"fp32-tfite": {"cosine_min": 0.9}}}, Conversion, "recipe a")
