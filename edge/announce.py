@@ -15,7 +15,7 @@ def say_opening(uri: str) -> None:
 
 
 def say_running(
-    source: Source, models: Sequence[Model], threads: int, sinks: Sequence[str], budget_ms: float | None = None
+    source: Source, models: Sequence[Model], threads: int, places: Sequence[str], budget_ms: float | None = None
 ) -> None:
     """Say what begins: some lines for a source without end, one line for a file, whose progress bar follows.
 
@@ -23,14 +23,14 @@ def say_running(
         source: open.
         models: open, in the order in which they are asked.
         threads: cores that they may use.
-        sinks: URIs of outputs; none = nothing is kept.
+        places: where results go, as `Outputs.places` names them; none = nothing is kept.
         budget_ms: largest age of a result; None where there is no limit.
     """
     parts = [
         f"source: {describe_source(source)}",
         f"models: {_describe_models(models, threads)}",
         *([] if budget_ms is None else [f"budget: {budget_ms:g} ms a frame"]),
-        f"results: {', '.join(map(hide_password, sinks)) or 'none are kept; give --sink or --show'}",
+        f"results: {', '.join(places) or 'none are kept; give --sink or --show'}",
     ]
     if source.live:
         for part in [*parts, "running; Ctrl-C ends it"]:

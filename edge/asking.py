@@ -105,7 +105,7 @@ def ask(flags: argparse.Namespace) -> int:
         outputs = enter(open_outputs(_uris(flags), output))
         sinks: list[Sink] = [outputs, *_for_people(flags, source, output, open_things)]
         if source.live and not flags.quiet:
-            say_running(source, [model], threads, _uris(flags) or ["standard output"])
+            say_running(source, [model], threads, outputs.places or ["standard output"])
         stop = enter(stop_on_signal(source))
         open_things.callback(_print_summary, manifest, tally, source)
         answer(source, stage, sinks, tally, stop.event, flags.frames)

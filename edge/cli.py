@@ -148,7 +148,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
         told_of: list[Sink] = [outputs]
         if not flags.quiet:
-            say_running(source, list(models.values()), threads, sinks, config.budget_ms)
+            say_running(source, list(models.values()), threads, outputs.places, config.budget_ms)
             total = min((n for n in (source.frames, config.frames) if n is not None), default=None)
             told_of.append(enter(ProgressSink(total, source.live)))
         budget = Budget(int(config.budget_ms * 1e6), embed.crop_ns)

@@ -21,6 +21,7 @@ import numpy as np
 
 from edge import boxes
 from edge.preprocess import cut_out
+from edge.redact import hide_password
 from edge.sinks.options import number, split_options
 from edge.sinks.place import claim, next_run, prove, runs_in
 from edge.sinks.sink import Output, class_name, named_folder, unwritable
@@ -109,6 +110,7 @@ class CropsSink:
                 raise
         except OSError as error:
             raise unwritable(uri, error) from error
+        self.place = hide_password(f"crops:{self._folder}")
         if not self._left:
             _log.warning("sink %s: its share of the disk is used up by older runs; nothing is recorded", uri)
 

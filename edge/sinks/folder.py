@@ -7,6 +7,7 @@ from types import TracebackType
 
 import cv2
 
+from edge.redact import hide_password
 from edge.sinks.draw import annotate
 from edge.sinks.options import one_of, split_options
 from edge.sinks.place import claim, next_run, prove, runs_in
@@ -58,6 +59,7 @@ class FolderSink:
                 raise
         except OSError as error:
             raise unwritable(uri, error) from error
+        self.place = hide_password(f"folder:{self._folder}")
 
     def write(self, result: FrameResult) -> None:
         """Draw one frame, write it beside its place and move it there.

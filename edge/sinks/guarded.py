@@ -10,7 +10,7 @@ from types import TracebackType
 
 from edge.errors import ConfigError, EdgeError, OutputError
 from edge.sinks.place import check_mount, mount_of
-from edge.sinks.sink import Sink, TakesGaps, unwritable
+from edge.sinks.sink import NamesPlace, Sink, TakesGaps, unwritable
 from edge.types import FrameResult, Gap
 from edge.wallclock import WallClock
 
@@ -62,6 +62,13 @@ class Guarded:
     def wants_stop(self) -> bool:
         """Whether nobody looks any more."""
         return self._sink is not None and self._sink.wants_stop
+
+    @property
+    def place(self) -> str:
+        """Where results really go, for messages."""
+        if self._sink is None:
+            return f"{self._uri} (refused, tried again)"
+        return self._sink.place if isinstance(self._sink, NamesPlace) else self._uri
 
     @property
     def outage(self) -> Gap | None:
@@ -198,6 +205,11 @@ class Outputs:
     def wants_stop(self) -> bool:
         """Whether nobody looks any more at one of them."""
         return any(guard.wants_stop for guard in self._guards)
+
+    @property
+    def places(self) -> list[str]:
+        """Where results really go, for messages."""
+        return [guard.place for guard in self._guards]
 
     @property
     def failed(self) -> bool:

@@ -86,6 +86,17 @@ class TakesGaps(Protocol):
         """
 
 
+@runtime_checkable
+class NamesPlace(Protocol):
+    """A sink that keeps older results and so writes to another place than the one it was given.
+
+    Attributes:
+        place: that place, "KIND:PATH", for messages.
+    """
+
+    place: str
+
+
 def named_path(uri: str, rest: str) -> Path:
     """Return the path of "KIND:PATH", which names a file, there or not, in a folder that is there.
 

@@ -61,6 +61,12 @@ class VideoSink:
         self._last_ms = self._key_ms = -1
         self._closed = False
         self._claim = claim(self._path, uri)
+        try:
+            self._path = self._path if output.overwrite else next_part(self._path)
+        except OSError as error:
+            self._claim.close()
+            raise unwritable(uri, error) from error
+        self.place = hide_password(f"video:{self._path}")
 
     def write(self, result: FrameResult) -> None:
         """Draw, encode and write one frame.
@@ -122,7 +128,7 @@ class VideoSink:
         width, height = (max(2, int(side * shrink) // 2 * 2) for side in (width, height))  # 4:2:0 colour: even sides
         self._size = width, height
         self._encoder = Vp8Encoder(self._size, self._output.fps)
-        self._file = WebmFile(self._path if self._output.overwrite else next_part(self._path), self._size)
+        self._file = WebmFile(self._path, self._size)
         return self._encoder, self._file
 
     def _time_ms(self, t_source_ns: int) -> int:

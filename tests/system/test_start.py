@@ -55,6 +55,18 @@ def test_a_live_run_says_what_runs_and_where_results_go(
     ]
 
 
+def test_a_run_beside_older_results_says_where_its_own_go(
+    command: Command, squares_video: Make, detector: Bundle, embedder: Bundle, tmp_path: Path
+) -> None:
+    sinks = [f"{kind}:{tmp_path}/{name}" for kind, name in (("video", "a.webm"), ("folder", "b"), ("crops", "c"))]
+    flags = [word for sink in sinks for word in ("--sink", sink)]
+    for own in (["a.webm", "b/run-0001", "c/run-0001"], ["a-2.webm", "b/run-0002", "c/run-0002"]):
+        done = command("run", *bundles(detector, embedder), "--source", squares_video(5), "--pace", *flags)
+        places = [f"{sink.partition(':')[0]}:{tmp_path}/{name}" for sink, name in zip(sinks, own, strict=True)]
+        assert f"results: {', '.join(places)}" in done.stderr.splitlines()
+        assert all((tmp_path / name).exists() for name in own)
+
+
 def test_a_run_that_keeps_nothing_says_so(
     command: Command, squares_video: Make, detector: Bundle, embedder: Bundle
 ) -> None:
