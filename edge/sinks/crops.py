@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from edge import boxes
 from edge.preprocess import cut_out
 from edge.redact import hide_password
 from edge.sinks.options import number, split_options
-from edge.sinks.place import claim, next_run, prove, runs_in
+from edge.sinks.place import MARK, begin_run, claim_runs, drop_empty_run, marked_runs
 from edge.sinks.sink import Output, class_name, named_folder, unwritable
 from edge.types import U8, FrameResult
 
@@ -92,18 +93,13 @@ class CropsSink:
         try:
             folder.mkdir(exist_ok=True)
             _check_room(folder)
-            self._claim = claim(folder / INDEX_FILE, uri)
+            self._claim = claim_runs(folder, uri)
             try:
-                used = _tidy(folder, output.overwrite)
-                self._left = max(0, int(float(options["max_mb"]) * 1e6) - used)
-                self._folder = next_run(folder)
-                self._folder.mkdir()
-                try:
-                    prove(self._folder)
-                except OSError:
-                    with suppress(OSError):
-                        self._folder.rmdir()
-                    raise
+                older = marked_runs(folder, "crops")
+                used = _tidy(older)
+                self._emptied = older if output.overwrite else []  # with the first recorded frame
+                self._left = max(0, int(float(options["max_mb"]) * 1e6) - (0 if output.overwrite else used))
+                self._folder = begin_run(folder, "crops")
                 self._index = (self._folder / INDEX_FILE).open("ab", buffering=0)
             except OSError:
                 self._claim.close()
@@ -127,6 +123,8 @@ class CropsSink:
         self._due_ns = now_ns + self._every_ns
         try:
             _check_room(self._folder)
+            while self._emptied:
+                shutil.rmtree(self._emptied.pop())
             self._record(result, rows)
         except OSError as error:
             raise unwritable(self._uri, error) from error
@@ -139,7 +137,7 @@ class CropsSink:
         if not self._count:
             with suppress(OSError):
                 (self._folder / INDEX_FILE).unlink()
-                self._folder.rmdir()
+            drop_empty_run(self._folder)
         self._claim.close()
 
     def __enter__(self) -> "CropsSink":
@@ -210,12 +208,8 @@ def sharpness(crop: U8) -> float:
     return float(np.var(cv2.Laplacian(cv2.resize(gray, (width, SHARPNESS_SIDE)), cv2.CV_32F)))
 
 
-def _tidy(folder: Path, empty: bool) -> int:
+def _tidy(runs: Sequence[Path]) -> int:
     """Remove what killed runs left half-way.
-
-    Args:
-        folder: of all runs.
-        empty: True to remove whole runs, too.
 
     Returns:
         Bytes of the files that stay.
@@ -223,11 +217,6 @@ def _tidy(folder: Path, empty: bool) -> int:
     Raises:
         OSError: a folder cannot be read or written.
     """
-    runs = runs_in(folder)
-    if empty:
-        for run in runs:
-            shutil.rmtree(run)
-        return 0
     size = 0
     for run in runs:
         for inside, _, names in os.walk(run):
@@ -236,7 +225,7 @@ def _tidy(folder: Path, empty: bool) -> int:
                     path.unlink(missing_ok=True)
                 else:
                     size += path.lstat().st_size
-        if [entry.name for entry in run.iterdir()] == [INDEX_FILE] and not (run / INDEX_FILE).stat().st_size:
+        if {entry.name for entry in run.iterdir()} == {MARK, INDEX_FILE} and not (run / INDEX_FILE).stat().st_size:
             (run / INDEX_FILE).unlink()
-            run.rmdir()
+            drop_empty_run(run)
     return size

@@ -1,6 +1,7 @@
 """Every annotated frame as a picture of its own, in a folder of the run."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ import cv2
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
 from edge.sinks.options import one_of, split_options
-from edge.sinks.place import claim, next_run, prove, runs_in
+from edge.sinks.place import begin_run, claim_runs, drop_empty_run, marked_runs
 from edge.sinks.sink import Output, named_folder, unwritable
 from edge.types import FrameResult
 
@@ -43,22 +44,17 @@ class FolderSink:
         self._count = 0
         try:
             folder.mkdir(exist_ok=True)
-            self._claim = claim(folder / "pictures", uri)
+            self._claim = claim_runs(folder, uri)
             try:
-                _tidy(folder, output.overwrite)
-                self._folder = next_run(folder)
-                self._folder.mkdir()
-                try:
-                    prove(self._folder)
-                except OSError:
-                    with suppress(OSError):
-                        self._folder.rmdir()
-                    raise
+                older = marked_runs(folder, "folder")
+                _tidy(older)
+                self._folder = begin_run(folder, "folder")
             except OSError:
                 self._claim.close()
                 raise
         except OSError as error:
             raise unwritable(uri, error) from error
+        self._emptied = older if output.overwrite else []  # with the first frame
         self.place = hide_password(f"folder:{self._folder}")
 
     def write(self, result: FrameResult) -> None:
@@ -72,6 +68,8 @@ class FolderSink:
         part = self._folder / f".{path.name}.part"
         data = cv2.imencode(self._suffix, annotate(result, self._labels, self._draw), self._settings)[1].tobytes()
         try:
+            while self._emptied:
+                shutil.rmtree(self._emptied.pop())
             try:
                 part.write_bytes(data)
                 part.replace(path)
@@ -86,8 +84,7 @@ class FolderSink:
     def close(self) -> None:
         """Let others have the folder; a run that drew nothing leaves nothing."""
         if not self._count:
-            with suppress(OSError):
-                self._folder.rmdir()
+            drop_empty_run(self._folder)
         self._claim.close()
 
     def __enter__(self) -> "FolderSink":
@@ -99,21 +96,12 @@ class FolderSink:
         self.close()
 
 
-def _tidy(folder: Path, empty: bool) -> None:
-    """Remove what killed runs left half-way: pictures that were not whole, and empty folders.
-
-    Args:
-        folder: of all runs.
-        empty: True to remove whole runs, too.
+def _tidy(runs: Sequence[Path]) -> None:
+    """Remove pictures that killed runs left half-way.
 
     Raises:
         OSError: a folder cannot be read or written.
     """
-    for run in runs_in(folder):
-        if empty:
-            shutil.rmtree(run)
-            continue
+    for run in runs:
         for left in run.glob(".*.part"):
             left.unlink(missing_ok=True)
-        with suppress(OSError):  # it holds pictures
-            run.rmdir()

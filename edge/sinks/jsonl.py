@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import select
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -63,6 +64,7 @@ class JsonlSink:
         self._opened = False  # True once this run's line stands in this part
         self._to_stdout = rest == "-"
         self._fd, self._size = -1, None if self._to_stdout else 0
+        self._empties = False  # True until what older runs wrote is removed
         self._claim: Claim | None = None
         self._parts: ClosedParts | None = None
         self._day: date | None = None  # of the part; None until the clock is set
@@ -70,8 +72,7 @@ class JsonlSink:
         self._look_s = 0.0
         try:
             if self._to_stdout:
-                sys.stdout.flush()
-                self._fd = os.dup(sys.stdout.fileno())
+                self._fd = _duplicate_stdout(uri)
             else:
                 self._open(rest)
         except OSError as error:
@@ -92,6 +93,8 @@ class JsonlSink:
         try:
             if self._size is not None:
                 self._stay_in_place()
+            if self._empties:
+                self._empty()
             self._put(self._lines(result))
             if self._size is not None and self._is_due(result.wall_s, len(self._buffer)):
                 self._rotate()
@@ -142,31 +145,40 @@ class JsonlSink:
         """
         place, given = split_options(self._uri, rest, OPTIONS)
         options = {"rotate_mb": ROTATE_MB, "daily": 1, "keep": KEEP, "compress": 1, **given}
-        path = real_path(named_path(self._uri, place))
-        if path.exists() and not path.is_file():
+        path = named_path(self._uri, place)
+        if path.exists() and not path.is_file():  # looked at as named: a shell's pipe has no other name
             self._size = None
             # a fifo without a reader is an error, not a long wait
             self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             return
-        self._path = path
+        self._path = path = real_path(path)
         self._most, self._daily = int(float(options["rotate_mb"]) * 1e6), bool(options["daily"])
         self._claim = claim(path, self._uri)
         self._begin()
         self._parts = ClosedParts(path, self._uri, int(options["keep"]), bool(options["compress"]))
-        if self._output.overwrite:
-            os.ftruncate(self._fd, 0)
-            self._parts.remove_all()
+        self._empties = self._output.overwrite
         before = os.fstat(self._fd)
-        if before.st_size and os.pread(self._fd, 1, 0) not in b"{\0":
+        if before.st_size and not self._empties and os.pread(self._fd, 1, 0) not in b"{\0":
             raise ConfigError(
                 f"sink {self._uri}: want a file of JSON lines or none, got one of something else; give another path"
             )
-        cut = mend(self._fd)
+        cut = 0 if self._empties else mend(self._fd)
         if cut:
             _log.warning("sink %s: cut off a last line of %d bytes that was not whole", self._uri, cut)
         self._size = before.st_size - cut
         with suppress(ValueError, OverflowError, OSError):  # a damaged file system tells any time
             self._day = date.fromtimestamp(before.st_mtime) if self._size else None
+
+    def _empty(self) -> None:
+        """Remove what older runs wrote: with the first frame, when nothing about this run can be wrong any more.
+
+        Raises:
+            OSError: as the system says.
+        """
+        assert self._parts is not None, "only a file is emptied"
+        self._parts.remove_all()
+        os.ftruncate(self._fd, 0)
+        self._size, self._day, self._empties = 0, None, False
 
     def _begin(self) -> None:
         """Open the file in its place.
@@ -196,6 +208,7 @@ class JsonlSink:
             OSError: as the system says.
         """
         written = 0
+        start = self._size if self._size is not None else _offset_of(self._fd)
         try:
             while written < len(self._buffer):  # a pipe or a disk that is nearly full takes a part
                 try:
@@ -204,9 +217,10 @@ class JsonlSink:
                     if not select.select([], [self._fd], [], None if self._to_stdout else PATIENCE_S)[1]:
                         raise OSError(errno.ETIMEDOUT, "a reader that does not read") from None
         except OSError:
-            if self._size is not None:
+            if start is not None:
                 with suppress(OSError):
-                    os.ftruncate(self._fd, self._size)  # half a line is no JSON
+                    os.ftruncate(self._fd, start)  # half a line is no JSON
+                    os.lseek(self._fd, start, os.SEEK_SET)
             raise
         if self._size is not None:
             self._size += written
@@ -265,3 +279,21 @@ class JsonlSink:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def _duplicate_stdout(uri: str) -> int:
+    """Return a descriptor of standard output, behind what Python has in its buffer.
+
+    Raises:
+        ConfigError: the process has none.
+        OSError: as the system says.
+    """
+    if sys.stdout is None:
+        raise ConfigError(f"sink {uri}: want a standard output, got a closed one; open it, or name a file")
+    sys.stdout.flush()
+    return os.dup(sys.stdout.fileno())
+
+
+def _offset_of(fd: int) -> int | None:
+    """Return where the next byte goes in a regular file; None for a terminal, pipe or device."""
+    return os.lseek(fd, 0, os.SEEK_CUR) if stat.S_ISREG(os.fstat(fd).st_mode) else None

@@ -14,6 +14,8 @@ from edge.whole import NO_LOCKS
 
 RUN = "run-"
 """Begins the name of the folder of one run."""
+MARK = ".edge-run"
+"""File in such a folder that says which kind of sink made it: what has none is nobody's to remove."""
 _PROBE_BYTES = 4096
 """One block of most file systems."""
 _RUN_NAME = re.compile(rf"{RUN}[0-9]{{4,9}}")
@@ -22,12 +24,12 @@ _RUN_NAME = re.compile(rf"{RUN}[0-9]{{4,9}}")
 class Claim:
     """A place that this process holds until `close` or its death, however it dies."""
 
-    def __init__(self, lock: int, path: Path) -> None:
+    def __init__(self, lock: int, path: Path | None) -> None:
         """Keep the open and locked file.
 
         Args:
             lock: file descriptor.
-            path: of the lock; `close` removes it.
+            path: of the lock; `close` removes it. None = the output itself is locked, and stays.
         """
         self._lock, self._path = lock, path
 
@@ -36,7 +38,8 @@ class Claim:
         if self._lock < 0:
             return
         with suppress(OSError):
-            if os.path.samestat(os.fstat(self._lock), self._path.lstat()):  # the folder may have been moved away
+            # the folder may have been moved away
+            if self._path is not None and os.path.samestat(os.fstat(self._lock), self._path.lstat()):
                 self._path.unlink()
         with suppress(OSError):
             os.close(self._lock)
@@ -72,27 +75,129 @@ def claim(path: Path, uri: str) -> Claim:
     while True:
         try:
             lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except PermissionError as error:
+            return _claim_itself(path, uri, error)
         except OSError as error:
             raise unwritable(uri, error) from error
-        held = False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except BlockingIOError:
-            raise ConfigError(
-                f"sink {uri}: want a place of its own, got one where another edge-run writes there; give another place"
-            ) from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise unwritable(uri, error) from error
-            held = True  # a disk that knows no locks: better no protection than no results
-        finally:
-            if not held:
-                os.close(lock)
+        _hold(lock, uri)
         with suppress(OSError):
             if os.path.samestat(os.fstat(lock), lock_path.lstat()):
                 return Claim(lock, lock_path)
         os.close(lock)  # who held it before removed it just now
+
+
+def claim_part(path: Path, uri: str, own: Claim) -> tuple[Path, Claim]:
+    """Choose where a run writes that keeps what older ones wrote, and take that place, see `next_part` and `claim`.
+
+    A part that another output is about to make is passed over: two outputs may be named `gate` and `gate-2`.
+
+    Args:
+        path: the output as it was named.
+        uri: of the sink, for messages.
+        own: the claim of that path, which the caller holds.
+
+    Returns:
+        The part and the claim of it; `own` where the part is the path itself.
+
+    Raises:
+        OSError: the folder cannot be read.
+        OutputError: as `claim`.
+    """
+    part = next_part(path)
+    while part != path:
+        try:
+            return part, claim(part, uri)
+        except ConfigError:
+            part = _after(path, part)
+    return path, own
+
+
+def claim_runs(folder: Path, uri: str) -> Claim:
+    """Take a folder of runs, whatever is written into each run's own folder; see `claim`."""
+    return claim(folder / "runs", uri)
+
+
+def begin_run(folder: Path, kind: str) -> Path:
+    """Make the sub-folder of a new run, see `next_run`, prove that it can be written to, and mark it as ours.
+
+    Args:
+        folder: of all runs; the caller holds the claim.
+        kind: of the sink, which is kept in the mark.
+
+    Raises:
+        OSError: it cannot be made or written; nothing is left.
+    """
+    for older in runs_in(folder):
+        drop_empty_run(older)  # a killed run left it
+    run = next_run(folder)
+    run.mkdir()
+    try:
+        prove(run)
+        (run / MARK).write_text(f"{kind}\n")
+    except OSError:
+        drop_empty_run(run)
+        raise
+    return run
+
+
+def drop_empty_run(run: Path) -> None:
+    """Remove the folder of a run that has nothing but its mark in it."""
+    with suppress(OSError):
+        if [entry.name for entry in run.iterdir()] in ([], [MARK]):
+            (run / MARK).unlink(missing_ok=True)
+            run.rmdir()
+
+
+def marked_runs(folder: Path, kind: str) -> list[Path]:
+    """Return the sub-folders that runs of one kind of sink made: those with its mark, and no others of such a name.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    found = []
+    for run in runs_in(folder):
+        with suppress(FileNotFoundError, UnicodeDecodeError, IsADirectoryError):
+            if (run / MARK).read_text().strip() == kind:
+                found.append(run)
+    return found
+
+
+def _claim_itself(path: Path, uri: str, refusal: OSError) -> Claim:
+    """Lock the output itself, where its folder takes no other file.
+
+    Raises:
+        ConfigError: as `claim`.
+        OutputError: the output cannot be written either.
+    """
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        raise unwritable(uri, refusal) from refusal
+    _hold(lock, uri)
+    return Claim(lock, None)
+
+
+def _hold(lock: int, uri: str) -> None:
+    """Lock an open file for this process, or close it.
+
+    Raises:
+        ConfigError, OutputError: as `claim`.
+    """
+    held = False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = True
+    except BlockingIOError:
+        raise ConfigError(
+            f"sink {uri}: want a place of its own, got one where another edge-run writes there; give another place"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise unwritable(uri, error) from error
+        held = True  # a disk that knows no locks: better no protection than no results
+    finally:
+        if not held:
+            os.close(lock)
 
 
 def real_path(path: Path) -> Path:
@@ -122,6 +227,12 @@ def next_part(path: Path) -> Path:
     numbers = [1] if os.path.lexists(path) else []
     numbers += [int(match[1]) for entry in path.parent.iterdir() if (match := part.fullmatch(entry.name))]
     return path.with_name(f"{path.stem}-{max(numbers) + 1}{path.suffix}") if numbers else path
+
+
+def _after(path: Path, part: Path) -> Path:
+    """Return the part that follows a part of the same path."""
+    number = int(part.stem.rpartition("-")[2])
+    return path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
 
 
 def next_run(folder: Path) -> Path:

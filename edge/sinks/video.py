@@ -9,7 +9,7 @@ import numpy as np
 from edge.errors import ConfigError, OutputError
 from edge.redact import hide_password
 from edge.sinks.draw import annotate
-from edge.sinks.place import claim, next_part
+from edge.sinks.place import claim, claim_part
 from edge.sinks.sink import Output, unwritable, writable_path
 from edge.sinks.vp8 import LARGEST_SIDE, Vp8Encoder, Vp8Error, library
 from edge.sinks.webm import WebmFile
@@ -60,12 +60,14 @@ class VideoSink:
         self._origin_ns = 0  # source time that the video's beginning stands for
         self._last_ms = self._key_ms = -1
         self._closed = False
-        self._claim = claim(self._path, uri)
+        self._claims = [claim(self._path, uri)]
         try:
-            self._path = self._path if output.overwrite else next_part(self._path)
-        except OSError as error:
-            self._claim.close()
-            raise unwritable(uri, error) from error
+            if not output.overwrite:
+                self._path, part = claim_part(self._path, uri, self._claims[0])
+                self._claims.append(part)
+        except (OSError, OutputError) as error:
+            self._claims[0].close()
+            raise (unwritable(uri, error) if isinstance(error, OSError) else error) from error
         self.place = hide_password(f"video:{self._path}")
 
     def write(self, result: FrameResult) -> None:
@@ -112,7 +114,8 @@ class VideoSink:
         except OSError as error:
             raise unwritable(self._uri, error) from error
         finally:
-            self._claim.close()
+            for taken in self._claims:
+                taken.close()
 
     def __enter__(self) -> "VideoSink":
         return self
@@ -128,7 +131,7 @@ class VideoSink:
         width, height = (max(2, int(side * shrink) // 2 * 2) for side in (width, height))  # 4:2:0 colour: even sides
         self._size = width, height
         self._encoder = Vp8Encoder(self._size, self._output.fps)
-        self._file = WebmFile(self._path, self._size)
+        self._file = WebmFile(self._path, self._size, fresh=not self._output.overwrite)
         return self._encoder, self._file
 
     def _time_ms(self, t_source_ns: int) -> int:

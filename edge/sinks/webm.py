@@ -27,19 +27,21 @@ _SEEK_ROOM = 64
 class WebmFile:
     """One VP8 track, written picture by picture."""
 
-    def __init__(self, path: Path, size: tuple[int, int], codec: str = "V_VP8") -> None:
+    def __init__(self, path: Path, size: tuple[int, int], codec: str = "V_VP8", fresh: bool = False) -> None:
         """Make the file, or empty the one that is there, and write its beginning.
 
         Args:
             path: of the file.
             size: (width, height) of all pictures.
             codec: Matroska's name of it.
+            fresh: True to refuse a file that is there.
 
         Raises:
             OSError: it cannot be written.
         """
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if fresh else os.O_TRUNC)
+        self._file = os.open(path, flags, 0o666)
         self._cluster = -1  # where the open cluster begins, -1 = none is open
         self._cluster_ms = self._end_ms = 0
         self._cues: list[tuple[int, int]] = []  # time, where its cluster begins

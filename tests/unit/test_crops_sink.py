@@ -11,6 +11,7 @@ import edge.sinks.crops
 from edge import boxes
 from edge.errors import ConfigError, OutputError
 from edge.sinks import open_sink
+from edge.sinks.place import MARK
 from edge.types import Detections, Frame, FrameResult, Tracks
 from models.siamese.crops import read_index
 from tests.output import an_output
@@ -135,6 +136,7 @@ def test_what_a_killed_run_left_half_way_goes_at_the_next_start(tmp_path: Path) 
     (tmp_path / "r" / "run-0001" / "000007" / "00000009.part").write_bytes(b"half")
     (tmp_path / "r" / "run-0002").mkdir()
     (tmp_path / "r" / "run-0002" / "crops.jsonl").touch()
+    (tmp_path / "r" / "run-0002" / MARK).write_text("crops\n")
     (tmp_path / "r" / "mine.part").write_bytes(b"of the user")
     record(tmp_path / "r", 1)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["mine.part", "run-0001", "run-0002"]

@@ -136,7 +136,7 @@ def test_the_reader_of_the_documentation_reads_every_frame_of_every_part(tmp_pat
     code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     write(f"{tmp_path}/yard.jsonl?rotate_mb=0.004", 30)
     (part, *_) = parts(tmp_path)  # as if a kill had come before the plain one was removed
-    (tmp_path / "yard.000001.jsonl").write_bytes(gzip.decompress(part.read_bytes()))
+    (tmp_path / "yard.part-000001.jsonl").write_bytes(gzip.decompress(part.read_bytes()))
     with (tmp_path / "yard.jsonl").open("ab") as file:
         file.write(b'{"kind":"event"}\n{"kind":"fra')
     monkeypatch.chdir(tmp_path)
@@ -148,8 +148,8 @@ def test_accuracy_is_judged_on_the_last_run_of_a_file_or_of_a_packed_part(tmp_pa
     for count in (4, 2):
         write(tmp_path / "a.jsonl", count, run=replace(RUN, id=f"{count:012}"))
     assert [frame["frame"] for frame in read_result(tmp_path / "a.jsonl")] == [0, 1]
-    (tmp_path / "a.000001.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
-    assert read_result(tmp_path / "a.000001.jsonl.gz") == read_result(tmp_path / "a.jsonl")
+    (tmp_path / "a.part-000001.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    assert read_result(tmp_path / "a.part-000001.jsonl.gz") == read_result(tmp_path / "a.jsonl")
 
 
 def test_times_are_iso_8601_in_utc_with_milliseconds():
@@ -216,6 +216,57 @@ def test_a_file_of_something_else_is_left_alone(tmp_path):
     assert (tmp_path / "letter.txt").read_text() == "Dear Ada"
 
 
+def test_files_of_others_that_look_like_parts_are_left_alone(tmp_path):
+    for day in range(20):
+        (tmp_path / f"a.202611{day:02}.jsonl").write_bytes(b"{}\n")
+    before = names(tmp_path)
+    write(f"{tmp_path}/a.jsonl?rotate_mb=0.001&keep=1", 3)
+    write(tmp_path / "a.jsonl", 1, overwrite=True)
+    assert set(before) <= set(names(tmp_path))
+
+
+def test_overwriting_begins_with_the_first_frame(tmp_path):
+    write(f"{tmp_path}/a.jsonl?rotate_mb=0.001", 3)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with opened(tmp_path / "a.jsonl", overwrite=True) as sink:
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".lock"} == before
+        sink.write(result(7))
+    assert names(tmp_path) == ["a.jsonl"]
+    assert frames(tmp_path / "a.jsonl") == [7]
+
+
+def test_a_pipe_of_the_shell_has_no_name_but_its_link():
+    reader, writer = os.pipe()
+    with opened(f"/proc/self/fd/{writer}") as sink:
+        sink.write(result())
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert [json.loads(line)["kind"] for line in pipe] == ["run", "frame"]
+
+
+def test_half_a_line_on_a_standard_output_that_is_a_file_is_taken_back(tmp_path):
+    body = (
+        "import resource\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "sink = opened('-')\n"
+        "sink.write(result(0))\n"
+        "most = os.fstat(1).st_size + 100\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))\n"
+        "try:\n    sink.write(result(1))\nexcept OutputError:\n    pass\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "sink.write(result(2))\n"
+    )
+    with (tmp_path / "out").open("wb") as file:
+        assert child(body, stdout=file).wait(30) == 0
+    assert frames(tmp_path / "out") == [0, 2]
+
+
+def test_a_closed_standard_output_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(ConfigError, match="want a standard output"):
+        opened("-")
+
+
 def test_two_runs_on_one_path_are_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "a.jsonl")
     body = "sink = opened(sys.argv[1])\nprint('open', flush=True)\nsys.stdin.read()"
@@ -244,7 +295,7 @@ def test_parts_are_closed_at_a_size_numbered_compressed_and_none_is_lost(tmp_pat
     for _ in range(2):
         write(f"{tmp_path}/a.jsonl?rotate_mb=0.004", 30)
     found = parts(tmp_path)
-    assert [path.name for path in found] == [f"a.{number:06}.jsonl.gz" for number in range(1, len(found) + 1)]
+    assert [path.name for path in found] == [f"a.part-{number:06}.jsonl.gz" for number in range(1, len(found) + 1)]
     assert frames(*found, tmp_path / "a.jsonl") == [*range(30), *range(30)]
     for path in (*found, tmp_path / "a.jsonl"):
         assert lines(path)[0]["kind"] == "run", "each part tells what it comes from"
@@ -254,18 +305,22 @@ def test_parts_are_closed_at_a_size_numbered_compressed_and_none_is_lost(tmp_pat
 
 def test_the_oldest_parts_go(tmp_path):
     write(f"{tmp_path}/a.jsonl?rotate_mb=0.001&keep=3&compress=0", 12)
-    assert [path.name for path in parts(tmp_path)] == ["a.000009.jsonl", "a.000010.jsonl", "a.000011.jsonl"]
+    assert [path.name for path in parts(tmp_path)] == [
+        "a.part-000009.jsonl",
+        "a.part-000010.jsonl",
+        "a.part-000011.jsonl",
+    ]
     assert frames(*parts(tmp_path), tmp_path / "a.jsonl") == [8, 9, 10, 11]
 
 
 def test_what_a_kill_left_of_a_part_is_finished_at_the_next_start(tmp_path):
     write(f"{tmp_path}/a.jsonl?rotate_mb=0.001&compress=0", 3)
     assert len(parts(tmp_path)) == 2
-    (tmp_path / ".a.000001.jsonl.gz.part").write_bytes(b"half")
-    (tmp_path / ".b.000001.jsonl.gz.part").write_bytes(b"of another output")
+    (tmp_path / ".a.part-000001.jsonl.gz.part").write_bytes(b"half")
+    (tmp_path / ".b.part-000001.jsonl.gz.part").write_bytes(b"of another output")
     write(tmp_path / "a.jsonl", 1)
     assert [path.name for path in parts(tmp_path)] == [
-        ".b.000001.jsonl.gz.part", "a.000001.jsonl.gz", "a.000002.jsonl.gz"
+        ".b.part-000001.jsonl.gz.part", "a.part-000001.jsonl.gz", "a.part-000002.jsonl.gz"
     ]  # fmt: skip
     assert frames(*parts(tmp_path)[1:], tmp_path / "a.jsonl") == [0, 1, 2, 0]
 

@@ -12,6 +12,7 @@ import edge.sinks.png
 from edge.errors import ConfigError, OutputError
 from edge.sinks import open_sink
 from edge.sinks.draw import GREY, annotate, color_of
+from edge.sinks.place import MARK
 from edge.types import Detections, Frame, FrameResult, Tracks
 from tests.output import an_output
 
@@ -110,7 +111,7 @@ def test_folder_has_a_picture_of_each_frame_in_a_folder_of_each_run(tmp_path, op
         with opened(f"folder:{tmp_path}/f{options}") as sink:
             for index in range(frames):
                 sink.write(result(index))
-    found = sorted(path for path in (tmp_path / "f").rglob("*") if path.is_file())
+    found = sorted((tmp_path / "f").glob("*/frame*"))
     names = [f"run-0001/frame-000000{suffix}", f"run-0001/frame-000001{suffix}", f"run-0002/frame-000000{suffix}"]
     assert [path.relative_to(tmp_path / "f").as_posix() for path in found] == names
     difference = np.abs(cv2.imread(str(found[1])).astype(int) - annotate(result(1), LABELS))
@@ -126,9 +127,27 @@ def test_folder_has_a_picture_of_each_frame_in_a_folder_of_each_run(tmp_path, op
     assert sorted(path.name for path in (tmp_path / "f").iterdir()) == ["run-0001", "run-0002"]
     with opened(f"folder:{tmp_path}/f{options}", overwrite=True) as sink:
         sink.write(result(5))
-    assert [path.name for path in (tmp_path / "f").rglob("*") if path.is_file()] == [f"frame-000005{suffix}"]
+    assert [path.name for path in (tmp_path / "f").glob("*/*") if path.name != MARK] == [f"frame-000005{suffix}"]
     with pytest.raises(ConfigError, match="want format to be jpg or png, got 'gif'"):
         opened(f"folder:{tmp_path}/f?format=gif")
+
+
+def test_a_folder_of_runs_has_one_sink_at_a_time_and_keeps_what_is_not_its_own(tmp_path):
+    with opened(f"crops:{tmp_path}/f"), pytest.raises(ConfigError, match="another edge-run writes there"):
+        opened(f"folder:{tmp_path}/f", overwrite=True)
+    (tmp_path / "f" / "run-0001").mkdir()
+    (tmp_path / "f" / "run-0001" / "precious").write_bytes(b"of another program")
+    with opened(f"folder:{tmp_path}/f") as sink:
+        sink.write(result())
+    older = {path: path.read_bytes() for path in (tmp_path / "f").rglob("*") if path.is_file()}
+    with opened(f"crops:{tmp_path}/f", overwrite=True) as sink:
+        sink.write(result())
+    assert {path: path.read_bytes() for path in older} == older
+    with opened(f"folder:{tmp_path}/f", overwrite=True) as sink:
+        assert {path: path.read_bytes() for path in older} == older, "nothing is removed before the first frame"
+        sink.write(result())
+    assert (tmp_path / "f" / "run-0001" / "precious").exists()
+    assert not (tmp_path / "f" / "run-0002").exists()
 
 
 def test_null_takes_everything():

@@ -109,6 +109,19 @@ def test_overwrite_is_by_wish_and_two_sinks_do_not_share_a_place(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.webm"]
 
 
+def test_two_films_whose_parts_would_have_one_name_are_kept_apart(tmp_path):
+    written(tmp_path / "g.webm", [0])
+    with opened(tmp_path / "g.webm") as first:
+        with pytest.raises(ConfigError, match="another edge-run writes there"):
+            opened(tmp_path / "g-2.webm")  # the part that the first one has chosen
+        first.write(result())
+    written(tmp_path / "h.webm", [0])
+    with opened(tmp_path / "h-2.webm") as first, opened(tmp_path / "h.webm") as second:
+        first.write(result())
+        second.write(result())
+    assert sorted(p.name for p in tmp_path.glob("h*")) == ["h-2.webm", "h-3.webm", "h.webm"]
+
+
 def test_it_keeps_the_source_s_time_when_frames_were_dropped(tmp_path):
     assert written(tmp_path / "a.webm", [5000, 5100, 5500, 5590, 5700]) == [0, 100, 500, 590, 700]
     hour = written(tmp_path / "b.webm", [0, 3_600_000, 3_600_100])  # an hour without a stream
