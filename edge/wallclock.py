@@ -1,8 +1,9 @@
 """Wall-clock time of frames on boards without a battery: unknown until the clock was set, and allowed to step."""
 
 import calendar
+import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 RELEASED_S = calendar.timegm((2026, 11, 1, 0, 0, 0))
@@ -13,10 +14,26 @@ a suspend adds is a step too."""
 LOOK_S = 1.0
 """Seconds between two looks at the system while the clock is not set."""
 
-SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
-"""Made by systemd-timesyncd once a server has told it the time; its folder is there while the service runs."""
+SERVICES = tuple(
+    Path("/run") / name for name in ("systemd/timesync", "chrony", "ntpd.pid", "ntpsec", "ntpd.sock", "openntpd.sock")
+)
+"""One of these is there while a time service runs: systemd-timesyncd, chrony, ntpd, NTPsec, OpenNTPD."""
 RTC = Path("/sys/class/rtc/rtc0/since_epoch")
 """What a clock with a battery shows, seconds since 1970."""
+
+_TIME_ERROR = 5
+"""What adjtimex(2) returns while the clock is not synchronized."""
+_TIMEX_BYTES = 512
+"""Room for `struct timex`, which has 208 bytes; all zeros ask and change nothing."""
+
+
+def kernel_synchronized() -> bool:
+    """Tell whether a time service has told the kernel that the clock is right (adjtimex(2)); False where unknown."""
+    try:
+        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= state < _TIME_ERROR
 
 
 class WallClock:
@@ -25,7 +42,8 @@ class WallClock:
     def __init__(
         self,
         *,
-        synchronized: Path = SYNCHRONIZED,
+        services: Sequence[Path] = SERVICES,
+        synchronized: Callable[[], bool] = kernel_synchronized,
         rtc: Path = RTC,
         wall_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
@@ -33,12 +51,13 @@ class WallClock:
         """Look at the system's clocks for the first time.
 
         Args:
-            synchronized: see `SYNCHRONIZED`.
+            services: see `SERVICES`.
+            synchronized: see `kernel_synchronized`.
             rtc: see `RTC`.
             wall_ns: the wall clock.
             monotonic_ns: the clock that `Frame.t_capture_ns` counts on.
         """
-        self._synchronized, self._rtc = synchronized, rtc
+        self._services, self._synchronized, self._rtc = services, synchronized, rtc
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
         self._offset_ns = wall_ns() - monotonic_ns()
         self._set = False
@@ -64,7 +83,7 @@ class WallClock:
         return self._set
 
     def _was_told(self) -> bool:
-        if self._synchronized.exists() or not self._synchronized.parent.is_dir():
+        if self._synchronized() or not any(service.exists() for service in self._services):
             return True
         try:
             return int(self._rtc.read_text()) >= RELEASED_S

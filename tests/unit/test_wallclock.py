@@ -1,10 +1,12 @@
 """The wall clock of a board without a battery."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from edge.wallclock import LOOK_S, RELEASED_S, STEP_S, WallClock
+from edge.wallclock import LOOK_S, RELEASED_S, STEP_S, WallClock, kernel_synchronized
 
 NOW = RELEASED_S + 1000
 
@@ -21,7 +23,7 @@ class Clocks:
 
     def watched(self, run: Path, rtc: Path) -> WallClock:
         return WallClock(
-            synchronized=run / "synchronized", rtc=rtc,
+            services=[run / "other", run], synchronized=(run / "synchronized").exists, rtc=rtc,
             wall_ns=lambda: round(self.wall_s * 1e9), monotonic_ns=lambda: round(self.monotonic_s * 1e9),
         )  # fmt: skip
 
@@ -89,3 +91,13 @@ def test_steps_are_told_once_and_slow_drift_is_none(tmp_path: Path) -> None:
 
 def test_the_release_is_no_later_than_this_machine_s_clock() -> None:
     assert WallClock().at(0) is not None or not Path("/run/systemd/timesync/synchronized").exists()
+
+
+def test_the_kernel_says_what_timedatectl_says() -> None:
+    """Against the system's own tool where it runs; elsewhere only that it answers."""
+    answer = kernel_synchronized()
+    assert isinstance(answer, bool)
+    tool = shutil.which("timedatectl")
+    asked = subprocess.run([tool, "show", "-p", "NTPSynchronized"], capture_output=True, text=True) if tool else None
+    if asked and asked.returncode == 0:
+        assert asked.stdout.strip() == f"NTPSynchronized={'yes' if answer else 'no'}"
