@@ -67,4 +67,4 @@ def test_with_a_runtime_nothing_heavy_comes_along(fresh: Path) -> None:
     assert {"edge-run", "ai-edge-litert", "onnxruntime"} <= names
     assert not names & HEAVY
     here = run(fresh / "venv/bin/edge", "doctor", cwd=fresh)
-    assert "runtime tflite: here" in here.stdout
+    assert "ok       runtime tflite: ai-edge-litert" in here.stdout
