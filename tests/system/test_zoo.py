@@ -69,5 +69,5 @@ def test_typo_in_a_recipe_ends_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("epoch = 3\n" + (tmp_path / "wrong.toml").read_text())
     done = models("zoo", tmp_path / "wrong.toml")
     assert done.returncode == 2
-    assert "unknown field `epoch`" in done.stderr
+    assert "unknown key 'epoch'; did you mean 'epochs'?" in done.stderr
     assert "Traceback" not in done.stderr
