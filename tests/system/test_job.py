@@ -32,6 +32,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
+SILENT = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+"""This module imports TensorFlow, which says hello on standard error."""
+
+
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child find this module by its name."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
@@ -223,7 +227,7 @@ child = multiprocessing.get_context("fork").Process(target=int)
 child.start()
 child.join()
 """
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **SILENT, "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
@@ -247,7 +251,7 @@ run_limited(what_is_open, DEFAULT_LIMITS, "job")
 if sys.argv[1:]:
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    environment = {**os.environ, **SILENT, "TMPDIR": str(folder)}
     for words, code_wanted in ((["kill"], -signal.SIGKILL), ([], 0)):
         done = subprocess.run(
             [sys.executable, "-c", code, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
