@@ -31,11 +31,11 @@ LIMITS = Limits(120, 3000)
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
 SILENT = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 """This module imports TensorFlow, which says hello on standard error."""
 
 
+@pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child find this module by its name."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
