@@ -177,14 +177,10 @@ def _sweep() -> None:
 
 
 @functools.cache
-def _place_sockets() -> contextlib.ExitStack:
+def _place_sockets() -> None:
     """Have the server's sockets in a folder that `_sweep` finds after a kill; multiprocessing makes one once.
 
     Where the temporary folder's own name is long, the sockets stay directly in it.
-
-    Returns:
-        What removes the folder. The cache keeps it: a forked child forgets this process's finalizers, and to forget
-        the last reference would remove the folder from there.
     """
     shared = tempfile.tempdir
     own = contextlib.ExitStack()
@@ -192,13 +188,12 @@ def _place_sockets() -> contextlib.ExitStack:
     folder = str(own.enter_context(staging(Path(tempfile.gettempdir()))))
     if len(os.fsencode(folder)) + len(_SOCKET) > _MOST_SOCKET_BYTES:
         own.close()
-        return own
+        return
     tempfile.tempdir = folder
     try:
         multiprocessing.util.get_temp_dir()
     finally:
         tempfile.tempdir = shared
-    return own
 
 
 def _child(

@@ -31,8 +31,8 @@ LIMITS = Limits(120, 3000)
 ROOT = Path(__file__).parents[2]
 
 
-SILENT = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-"""This module imports TensorFlow, which says hello on standard error."""
+SILENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "ORT_DISABLE_TELEMETRY": "1"}
+"""This module imports TensorFlow and ONNX Runtime, which say hello on standard error and in TMPDIR."""
 
 
 @pytest.fixture(autouse=True)
@@ -215,22 +215,6 @@ def test_no_folder_of_a_job_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_killed_command_leaves_nothing_after_the_next_one() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _kill_a_command(Path(folder))
-
-
-def test_a_forked_child_leaves_the_folder_of_the_sockets_alone(tmp_path: Path) -> None:
-    code = """
-import multiprocessing
-from converters.job import DEFAULT_LIMITS, run_limited
-from tests.system.test_job import what_is_open
-run_limited(what_is_open, DEFAULT_LIMITS, "job")
-child = multiprocessing.get_context("fork").Process(target=int)
-child.start()
-child.join()
-"""
-    environment = {**os.environ, **SILENT, "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_temporary_folder_of_a_long_name_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
