@@ -12,7 +12,7 @@ from edge.answer import Tally, answer
 from edge.bundle import Manifest, Task
 from edge.chosen import ready
 from edge.config import check_drawn
-from edge.flags import check_camera, positive
+from edge.flags import check_camera, positive, utf8
 from edge.folders import bundle_for
 from edge.interrupt import stop_on_signal
 from edge.model import open_model
@@ -62,7 +62,8 @@ def add_asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         add("--sink", action="append", default=[], metavar="URI", help="where results go; may be given more than once")
         add("--draw", metavar="clock", help="write the time on pictures")
         add("--overwrite", action="store_true", help="empty what older runs wrote there")
-        add("--name", default="", metavar="NAME", help="what results call the camera (default: taken from the source)")
+        words = "what results call the camera (default: taken from the source)"
+        add("--name", type=utf8, default="", metavar="NAME", help=words)
         add("--frames", type=positive, metavar="N", help="stop after N frames")
         add("--threads", type=positive, metavar="N", help="cores for the model (default: all, at most 4)")
         add("--pace", action="store_true", help="play a video at its own speed, as a camera would")

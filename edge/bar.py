@@ -17,13 +17,14 @@ COLUMNS, ROWS = 80, 24
 
 
 def bar(things: Iterable[Any] | None = None, **settings: Any) -> Any:
-    """Make a `tqdm` bar on standard error that goes away at its end; nothing where that is no terminal.
+    """Make a `tqdm` bar on standard error that goes away at its end; nothing where that is no terminal or is closed.
 
     Args:
         things: what to go through; None = the caller calls `update`.
         settings: of `tqdm`, as unit, total, desc and delay.
     """
-    return tqdm(things, **{"leave": False, "disable": None, **_size(), **settings})
+    closed = {"disable": True} if sys.stderr is None else {}  # as `2>&-` has it
+    return tqdm(things, **{"leave": False, "disable": None, **_size(), **settings, **closed})
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Each number of threads is measured in a process of its own, so that start and me
 The figures go beside the bundle's folder, whose files are what they were, and a newly installed bundle removes them.
 """
 
+import errno
 import importlib.metadata
 import multiprocessing
 import os
@@ -22,11 +23,12 @@ import numpy as np
 from edge import __version__
 from edge.backends import open_backend
 from edge.bundle import PROFILE_MARK, read_bundle
-from edge.errors import BundleError, ConfigError, EdgeError
+from edge.errors import BundleError, EdgeError, refusal
 from edge.golden import check_golden, golden_inputs, read_golden
 from edge.machine import Heat, Machine, describe, heat, resident_mb
 from edge.model import guarded, preprocessor_of
 from edge.profiler import Histogram
+from edge.redact import printable
 from edge.whole import staging, sweep, write_file
 
 FRAME_SHAPE = (720, 1280)
@@ -136,7 +138,7 @@ def profile_bundle(
     if not results:
         raise KeyboardInterrupt
     made = BundleProfile(
-        bundle=path.resolve().name,
+        bundle=printable(path.resolve().name),
         bundle_sha256=bundle.sha256,
         date=time.strftime("%Y-%m-%d"),
         runtime=runtime,
@@ -161,28 +163,30 @@ def check_writable(path: Path) -> None:
     """Find out before a long measurement whether its file can be written.
 
     Raises:
-        ConfigError: it cannot.
+        OutputError: the system refuses it.
+        ConfigError: a folder has its name.
     """
     try:
         if path.is_dir():
-            raise IsADirectoryError(0, "a folder of that name")
+            raise IsADirectoryError(errno.EISDIR, "a folder of that name")
         sweep(path.parent)
         with staging(path.parent):
             pass
     except OSError as error:
-        raise ConfigError(_unwritable(path, error)) from error
+        raise refusal(error, _unwritable(path, error)) from error
 
 
 def write_profile(path: Path, profile: BundleProfile) -> None:
     """Write the figures; the file is there whole or not at all.
 
     Raises:
-        ConfigError: it cannot be written.
+        OutputError: the system refuses it.
+        ConfigError: a folder has its name.
     """
     try:
         write_file(path, msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n")
     except OSError as error:
-        raise ConfigError(_unwritable(path, error)) from error
+        raise refusal(error, _unwritable(path, error)) from error
 
 
 def table(profile: BundleProfile) -> str:

@@ -17,7 +17,7 @@ from edge.budget import Budget
 from edge.chosen import choose
 from edge.config import Config, make_config, read_config
 from edge.errors import ConfigError, EdgeError
-from edge.flags import Parser, check_camera, given, labels
+from edge.flags import Parser, check_camera, given, labels, utf8
 from edge.interrupt import stop_on_signal
 from edge.loop import run
 from edge.model import open_model
@@ -66,6 +66,7 @@ def main_edge(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None) -> int:
     """Turn an error that the user can mend into one sentence and an exit code."""
+    _open_closed()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return command(arguments)
@@ -78,6 +79,21 @@ def _guarded(command: Callable[[Sequence[str] | None], int], arguments: Sequence
         # Whoever read our output has gone. Leave nothing for the interpreter to flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _open_closed() -> None:
+    """Open what the caller closed, as `2>&-` does, and let it lead nowhere.
+
+    The next file that is opened would get the number of standard error, and libraries would write into it. Python's own
+    standard output stays None, so that results for it are refused.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free: this one
+    if sys.stderr is None:  # print would write to standard output instead
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - stays open
 
 
 def _run_parser() -> argparse.ArgumentParser:
@@ -105,7 +121,7 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--sink", action="append", metavar="URI", help="where results go; may be given more than once")
     add("--draw", metavar="A,B", help="what pictures show besides boxes: clock, count")
     add("--overwrite", action="store_true", default=None, help="empty what older runs wrote there")
-    add("--name", metavar="NAME", help="what results call the camera (default: taken from the source)")
+    add("--name", type=utf8, metavar="NAME", help="what results call the camera (default: taken from the source)")
     add("--frames", type=number, metavar="N", help="stop after N frames")
     add("--pace", action="store_true", default=None, help="play a video at its own speed, as a camera would")
     add("--threads", type=number, metavar="N", help="cores for the models (default: all, at most 4)")

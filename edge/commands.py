@@ -15,10 +15,11 @@ from edge.bar import bar
 from edge.bundle import find_bundles, install_bundle, peek_bundle, read_manifest, unreadable_bundles
 from edge.bundle_profile import check_writable, profile_bundle, profile_path, table, thread_counts, write_profile
 from edge.doctor import TAKEN_BY, doctor
-from edge.errors import BundleError, ConfigError
+from edge.errors import BundleError, refusal
 from edge.flags import Parser, positive
 from edge.folders import BUILD_FOLDER, bundle_for, data_folder, named_bundle, remove_named
 from edge.machine import describe
+from edge.redact import printable
 from edge.settings import given_path
 from edge.trial import try_bundle
 
@@ -88,7 +89,7 @@ def _profile(flags: argparse.Namespace) -> int:
         print("interrupted: what was measured is above, nothing was written", file=sys.stderr)
         return 128 + signal.SIGINT
     write_profile(path, profile)
-    print(f"written to {path}")
+    print(printable(f"written to {path}"))
     return 0
 
 
@@ -98,7 +99,7 @@ def _list(_: argparse.Namespace) -> None:
     for folder in (BUILD_FOLDER, data_folder()):
         found = find_bundles(folder)
         if found:
-            print(f"{folder}:")
+            print(printable(f"{folder}:"))
         for bundle in found:
             manifest, flag = bundle.manifest, taken.get(bundle.path.resolve())
             size_kb = bundle.model_path.stat().st_size // 1024
@@ -107,7 +108,7 @@ def _list(_: argparse.Namespace) -> None:
             line = (
                 f"  {bundle.path.name:<40} {manifest.task:<9}{runtime:<8}{manifest.variant:<9}{size_kb:>8} KB  {mark}"
             )
-            print(line.rstrip())
+            print(printable(line.rstrip()))
     for folder in (BUILD_FOLDER, data_folder()):
         for error in unreadable_bundles(folder):
             print(f"not usable: {error}", file=sys.stderr)
@@ -138,10 +139,12 @@ def _install(flags: argparse.Namespace) -> None:
     try:
         bundle = install_bundle(archive, data_folder(), prove)
     except OSError as error:
-        raise ConfigError(
-            f"install: want room for the bundle in {data_folder()}, got '{error.strerror}'; nothing was changed"
+        raise refusal(
+            error,
+            f"install: want room for the bundle in {data_folder()}, got '{error.strerror}'; nothing was changed, make "
+            "room or set XDG_DATA_HOME to another folder",
         ) from error
-    print(f"installed {bundle.path}{proven}")
+    print(printable(f"installed {bundle.path}{proven}"))
 
 
 def _show(flags: argparse.Namespace) -> None:
@@ -152,12 +155,14 @@ def _show(flags: argparse.Namespace) -> None:
 
 def _verify(flags: argparse.Namespace) -> None:
     path = named_bundle(flags.bundle)
-    print(f"{path}: whole, and its answer is right with {try_bundle(path)}")
+    print(printable(f"{path}: whole, and its answer is right with {try_bundle(path)}"))
 
 
 def _remove(flags: argparse.Namespace) -> None:
     try:
         removed = remove_named(flags.bundle)
     except OSError as error:
-        raise ConfigError(f"remove: want {data_folder()} writable, got '{error.strerror}'; check its rights") from error
-    print(f"removed {', '.join(map(str, removed))}")
+        raise refusal(
+            error, f"remove: want {data_folder()} writable, got '{error.strerror}'; check the disk and its rights"
+        ) from error
+    print(printable(f"removed {', '.join(map(str, removed))}"))

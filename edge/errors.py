@@ -3,7 +3,12 @@
 A message reads "what: want X, got Y; do Z", fits one line and needs no traceback.
 """
 
+import errno
+
 from edge.redact import hide_passwords, printable, shorten
+
+TYPOS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
+"""Errors of the system that another name would mend. All others tell of the disk, the device or the rights."""
 
 
 class EdgeError(Exception):
@@ -42,6 +47,19 @@ class OutputError(EdgeError):
     """The system refuses a result: the disk is full, read-only or gone. Nothing that was typed is wrong."""
 
     exit_code = 5
+
+
+def refusal(error: OSError, message: str) -> EdgeError:
+    """Make the error for a place that could not be written.
+
+    Args:
+        error: as the system raised it.
+        message: for the user.
+
+    Returns:
+        A `ConfigError` where another name would mend it, else an `OutputError`: disk full, read-only, no right to it.
+    """
+    return ConfigError(message) if error.errno in TYPOS else OutputError(message)
 
 
 class LimitError(ValueError):

@@ -80,6 +80,19 @@ def positive(text: str) -> int:
     return value
 
 
+def utf8(text: str) -> str:
+    """Return a flag's text; an `argparse` type.
+
+    Raises:
+        argparse.ArgumentTypeError: bytes that are no UTF-8, which no line of JSON can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError("want text in UTF-8, got other bytes; correct it") from error
+    return text
+
+
 def labels(text: str) -> tuple[str, ...]:
     """Split "person, horse" into words.
 

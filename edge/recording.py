@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -9,12 +10,13 @@ from urllib.parse import urlsplit
 
 from edge import __version__
 from edge.bundle import Bundle
-from edge.errors import OutputError
-from edge.redact import hide_password
+from edge.errors import ConfigError, OutputError
+from edge.redact import hide_password, in_utf8
 from edge.settings import given_path
 from edge.sinks import Output, Sink, open_sink
 from edge.sinks.guarded import Outputs
-from edge.sinks.profile import ProfileSink
+from edge.sinks.place import real_path
+from edge.sinks.profile import ProfileSink, is_plain
 from edge.types import Run, UsedBundle
 from edge.wallclock import WallClock
 
@@ -34,9 +36,11 @@ def new_run(source: str, camera: str, bundles: Mapping[str, Bundle], settings: M
     return Run(
         id=secrets.token_hex(6),
         version=__version__,
-        source=hide_password(source),
-        camera=camera or camera_name(source),
-        bundles={stage: UsedBundle(bundle.path.resolve().name, bundle.sha256) for stage, bundle in bundles.items()},
+        source=in_utf8(hide_password(source)),
+        camera=in_utf8(camera or camera_name(source)),
+        bundles={
+            stage: UsedBundle(in_utf8(bundle.path.resolve().name), bundle.sha256) for stage, bundle in bundles.items()
+        },
         settings=_hidden(settings),
     )
 
@@ -67,14 +71,16 @@ def open_outputs(
         summary: returns the figures of the profile.
 
     Raises:
-        ConfigError: a wrong URI, or a place that another process writes to.
+        ConfigError: a wrong URI, a place that another process writes to, or one place for a sink and the profile.
         OutputError: the system refuses every one of them.
     """
+    if profile is not None:
+        _check_apart(profile, uris)
     openers: list[tuple[str, Path | None, Callable[[bool], Sink]]] = [
-        (hide_password(uri), _path_of(uri), _opener(uri, output)) for uri in uris
+        (in_utf8(hide_password(uri)), _path_of(uri), _opener(uri, output)) for uri in uris
     ]
     if profile is not None:
-        openers.append((f"profile:{profile}", profile, lambda _: ProfileSink(profile, summary)))
+        openers.append((in_utf8(f"profile:{profile}"), profile, lambda _: ProfileSink(profile, summary)))
     return Outputs(openers, WallClock())
 
 
@@ -92,6 +98,22 @@ def exit_code(signal_number: int, outputs: Outputs) -> int:
     return 128 + signal_number if signal_number else 0
 
 
+def _check_apart(profile: Path, uris: Sequence[str]) -> None:
+    """See that no sink has the profile's file, before one of them is emptied.
+
+    Raises:
+        ConfigError: one has it.
+    """
+    with suppress(OSError):  # of a working folder that is gone or a loop of links: whoever opens it says so
+        place = real_path(profile)
+        for uri in uris if is_plain(profile) else []:
+            path = _path_of(uri)
+            if path is not None and real_path(path) == place:
+                raise ConfigError(
+                    f"profile {profile}: want a file of its own, got that of sink {hide_password(uri)}; name another"
+                )
+
+
 def _opener(uri: str, output: Output) -> Callable[[bool], Sink]:
     def opener(again: bool) -> Sink:
         return open_sink(uri, replace(output, overwrite=output.overwrite and not again))
@@ -107,9 +129,9 @@ def _path_of(uri: str) -> Path | None:
 
 
 def _hidden(values: Any) -> Any:
-    """Return plain values with every password in a text hidden."""
+    """Return plain values with every password in a text hidden, and every text one that JSON can hold."""
     if isinstance(values, Mapping):
         return {key: _hidden(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):
         return [_hidden(value) for value in values]
-    return hide_password(values) if isinstance(values, str) else values
+    return in_utf8(hide_password(values)) if isinstance(values, str) else values

@@ -64,6 +64,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def in_utf8(text: str) -> str:
+    r"""Return text that JSON can hold: bytes of a file's name that are no UTF-8 are written out, as in "caf\udce9"."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _hide_user(address: str) -> str:
     end = address.rfind("@")
     starts = [match.end() for match in _AUTHORITY.finditer(address)]

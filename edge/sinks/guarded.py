@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Pause before each new try: doubled every time. One that worked for the longest pause begins anew with the first."""
 LOOK_S = 1.0
 """Seconds between two looks at whether a disk is still mounted."""
+MOST_GAPS = 100
+"""Gaps that are kept for a sink while it is away: 20 KB of lines; a stream that is lost every minute makes them
+in an hour and a half. Of more, the last ones are kept."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +55,8 @@ class Guarded:
         self._pause_s, self._try_s, self._look_s, self._since_s = FIRST_PAUSE_S, 0.0, 0.0, time.monotonic()
         self._first = self._last = -1
         self._lost = 0
-        self.error: OutputError | None = None
+        self._gaps: deque[tuple[Gap, float | None]] = deque(maxlen=MOST_GAPS)  # not yet followed by a written result
+        self.error: EdgeError | None = None
         try:
             self._sink = opener(False)
             self._began = True
@@ -88,14 +93,18 @@ class Guarded:
                 return None
             self._check_mount()
             sink.write(result)
-        except OutputError as error:
+        except EdgeError as error:  # a ConfigError too: what was opened once was no typo
             self._fail(error)
             self._miss(result.frame.index)
             return None
         return self._worked()
 
     def note(self, gap: Gap, wall_s: float | None) -> None:
-        """Tell the sink of a gap, if it is one that tells others."""
+        """Tell the sink of a gap, if it is one that tells others; one that is away is told once it is back.
+
+        A gap is kept until a result was written behind it, so that a failure in between can tell it twice, never not.
+        """
+        self._gaps.append((gap, wall_s))
         if isinstance(self._sink, TakesGaps):
             self._sink.note(gap, wall_s)
 
@@ -107,7 +116,7 @@ class Guarded:
         try:
             if sink is not None:
                 sink.close()
-        except OutputError as error:
+        except EdgeError as error:
             self.failed = True
             _log.warning("%s", error)
 
@@ -126,8 +135,11 @@ class Guarded:
             raise OutputError(str(error)) from error
         self._began = True
         outage = self.outage
-        if outage is not None:
-            self.note(outage, wall_s)
+        if isinstance(sink, TakesGaps):
+            for gap, noticed_s in self._gaps:
+                sink.note(gap, noticed_s)
+            if outage is not None:
+                sink.note(outage, wall_s)
         return sink
 
     def _check_mount(self) -> None:
@@ -145,7 +157,7 @@ class Guarded:
         except OSError as error:
             raise unwritable(self._uri, error) from error
 
-    def _fail(self, error: OutputError) -> None:
+    def _fail(self, error: EdgeError) -> None:
         """Close what is left of the sink and choose when to try again; say it, unless it was said."""
         if self.error is None:
             _log.warning("%s; the run goes on without it and tries it again", error)
@@ -166,6 +178,7 @@ class Guarded:
     def _worked(self) -> Gap | None:
         """Say that the sink is back, if it was away."""
         now_s = time.monotonic()
+        self._gaps.clear()
         if self.error is None:
             if self._pause_s > FIRST_PAUSE_S and now_s - self._since_s >= LONGEST_PAUSE_S:
                 self._pause_s = FIRST_PAUSE_S

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge.redact import in_utf8
 from edge.sinks.sink import class_name
 from edge.types import F32, FrameResult, Gap, Run
 
@@ -187,7 +188,7 @@ def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str], run: R
         camera=run.camera,
         time=to_time(result.wall_s),
         frame=frame.index,
-        file=frame.name or None,
+        file=in_utf8(frame.name) or None,
         t_ms=round(frame.t_source_ns * _NS_TO_MS, 3),
         age_ms=round(result.age_ns * _NS_TO_MS, 3),
         stages_ms={name: round(ns * _NS_TO_MS, 3) for name, ns in result.stage_ns.items()},

@@ -1,8 +1,12 @@
 """The profile of a run as a file: rewritten whole every minute, so that a killed run keeps one."""
 
+import errno
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -10,7 +14,7 @@ import msgspec
 
 from edge.errors import ConfigError, OutputError
 from edge.settings import given_path
-from edge.sinks.place import check_mount, mount_of, real_path
+from edge.sinks.place import Claim, check_mount, claim, mount_of, real_path
 from edge.types import FrameResult
 from edge.whole import staging, sweep, write_file
 
@@ -37,6 +41,23 @@ def profile_path(text: str) -> Path:
     return path
 
 
+def is_plain(path: Path) -> bool:
+    """Tell whether a path is that of a file, there or not; False for a pipe, a device, and standard output or error.
+
+    Raises:
+        OSError: links that lead to themselves.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return True
+    for number in (1, 2):  # `> all.txt` with `--profile /dev/stdout`: what else is printed there stays
+        with suppress(OSError):
+            if os.path.samestat(found, os.fstat(number)):
+                return False
+    return stat.S_ISREG(found.st_mode)
+
+
 class ProfileSink:
     """Writes the figures of all frames so far: after the first frame, and in a thread while the run goes on."""
 
@@ -48,27 +69,33 @@ class ProfileSink:
             summary: returns the figures.
 
         Raises:
-            ConfigError: a link that leads to itself.
+            ConfigError: a link that leads to itself, or a file that another sink or process writes.
             OutputError: it cannot be written.
         """
         self.wants_stop = False
+        self._summary = summary
         try:
-            self._path, self._summary = real_path(path), summary
+            self._plain = is_plain(path)  # anything else is written once, at the end
+            self._path = real_path(path) if self._plain else path  # the name behind /dev/stdout cannot be opened
         except OSError as error:
             raise ConfigError(f"profile {path}: want a path, got '{error.strerror}'; name another") from error
-        self._plain = not path.exists() or path.is_file()  # a device or pipe is written once, at the end
         self._mount = mount_of(self._path)
         self._due_s = 0.0
         self._first = True
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
+        self._claim: Claim | None = None
+        self._closed = False
         if self._plain:
             sweep(self._path.parent)
             try:
+                if not self._path.parent.is_dir():  # a folder that vanished is not made again
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
                 with staging(self._path.parent):
                     pass
             except OSError as error:
                 raise self._refused(error) from error
+            self._claim = claim(self._path, f"profile:{path}")
 
     def write(self, result: FrameResult) -> None:
         """Write the file if it is time for that.
@@ -95,15 +122,20 @@ class ProfileSink:
         self._thread.start()
 
     def close(self) -> None:
-        """Write the last figures.
+        """Write the last figures, and let others have the file.
 
         Raises:
             OutputError: the disk is full or gone; an older file stays.
         """
+        if self._closed:
+            return
+        self._closed = True
         if self._thread is not None:
             self._thread.join()
         self._error = None
         self._put(_text(self._summary()))
+        if self._claim is not None:
+            self._claim.close()
         if self._error is not None:
             raise self._refused(self._error) from self._error
 
@@ -122,12 +154,29 @@ class ProfileSink:
             if self._plain:
                 write_file(self._path, text)
             else:
-                self._path.write_bytes(text)
+                _write_on(self._path, text)
         except OSError as error:
             self._error = error
 
     def _refused(self, error: OSError) -> OutputError:
-        return OutputError(f"profile {self._path}: want a writable file, got '{error.strerror}'; free the disk")
+        return OutputError(
+            f"profile {self._path}: want a writable file, got '{error.strerror}'; free the disk or name another"
+        )
+
+
+def _write_on(path: Path, text: bytes) -> None:
+    """Write behind what a pipe or device got before; a pipe without a reader is an error, not a long wait.
+
+    Raises:
+        OSError: as the system says.
+    """
+    place = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.set_blocking(place, True)
+        while text:
+            text = text[os.write(place, text) :]
+    finally:
+        os.close(place)
 
 
 def _text(figures: dict[str, object]) -> bytes:

@@ -1,6 +1,5 @@
 """A progress bar over a source that ends."""
 
-import sys
 from types import TracebackType
 
 from edge.bar import bar
@@ -19,8 +18,7 @@ class ProgressSink:
             total: frames that will come, None if unknown.
             live: True for a source without end.
         """
-        quiet = True if live or not sys.stderr.isatty() else None
-        self._bar = bar(total=total, unit=" frames", disable=quiet)
+        self._bar = bar(total=total, unit=" frames", disable=True if live else None)
 
     def write(self, result: FrameResult) -> None:
         """Count one frame."""

@@ -1,6 +1,5 @@
 """What every sink is, and the checks of an output path that they share."""
 
-import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar, runtime_checkable
 
-from edge.errors import ConfigError, EdgeError, OutputError
+from edge.errors import ConfigError, EdgeError, refusal
 from edge.redact import hide_password
 from edge.settings import given_path
 from edge.types import FrameResult, Gap, Run
@@ -17,8 +16,6 @@ Opened = TypeVar("Opened", bound="Sink")
 
 MOST_NAME_BYTES = 220
 """Of an output's name: file systems take 255, and a lock, a part's number and `.gz` are added to it."""
-_TYPOS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
-"""Errors of the system that another name would mend. All others tell of the disk, the device or the rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +177,7 @@ def unwritable(uri: str, error: OSError) -> EdgeError:
         A `ConfigError` where the name is wrong, an `OutputError` where the system refuses: disk full, read-only, gone,
         no right to write.
     """
-    kind = ConfigError if error.errno in _TYPOS else OutputError
-    return kind(f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
+    return refusal(error, f"sink {uri}: want a place that can be written, got '{error.strerror}'; give another place")
 
 
 def class_name(labels: Sequence[str], index: int) -> str:

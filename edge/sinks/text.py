@@ -5,6 +5,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from edge.redact import printable
 from edge.sinks.sink import class_name
 from edge.types import FrameResult
 
@@ -35,7 +36,7 @@ class TextSink:
         place = "".join(f"  box {' '.join(f'{side:.0f}' for side in box)}" for box in result.detections.boxes.tolist())
         name = result.frame.name or f"frame {result.frame.index}"
         with tqdm.external_write_mode():
-            print(f"{name}  {class_name(self._labels, best)} {result.scores[best]:.2f}{place}", flush=True)
+            print(f"{printable(name)}  {class_name(self._labels, best)} {result.scores[best]:.2f}{place}", flush=True)
 
     def close(self) -> None:
         """Do nothing: standard output stays open for others."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from edge.errors import refusal
 from edge.whole import recover, replace_folder, staging, write_file
 
 DAMAGE = (
@@ -66,7 +66,8 @@ def writing(folder: Path, stamp: str) -> Iterator[Path]:
         An empty folder on the same disk.
 
     Raises:
-        ConfigError: the disk is full or the place cannot be written; nothing half-written is left behind.
+        OutputError: the disk is full or the place cannot be written; nothing half-written is left behind.
+        ConfigError: another name would mend it.
     """
     archive = archive_of(folder)
     with writable(folder), staging(folder.parent) as work:
@@ -101,13 +102,14 @@ def writable(path: Path) -> Iterator[None]:
     """Turn an error of the disk into one sentence.
 
     Raises:
-        ConfigError: an OSError came out of the block.
+        OutputError: an OSError came out of the block: disk full, read-only, no right to write.
+        ConfigError: one that another name would mend.
     """
     try:
         yield
     except OSError as error:
         todo = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder"
-        raise ConfigError(f"{path}: want a place to write, got '{error.strerror or error}'; {todo}") from error
+        raise refusal(error, f"{path}: want a place to write, got '{error.strerror or error}'; {todo}") from error
 
 
 def _unpacked(folder: Path, packed: zipfile.ZipFile) -> bool:

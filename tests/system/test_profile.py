@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_measuring(slow: Bundle) 
         assert time.monotonic() - before < 10
     finally:
         slow.path.parent.chmod(stat.S_IRWXU)
-    assert done.returncode == 2
+    assert done.returncode == (5 if os.geteuid() else 2), "no right is the system's, a name that is taken is a typo's"
     assert done.stderr.count("\n") == 1
     assert "want to write" in done.stderr
     assert "copy the bundle" in done.stderr

@@ -1,6 +1,7 @@
 """Sinks fail alone, are tried again, and what they lost is said once, written down, and told by the exit code."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,51 @@ def test_a_sink_tells_of_its_own_loss(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (gap["first_frame"], gap["last_frame"], gap["results"]) == (1, 2, 2)
 
 
+def test_a_folder_that_becomes_a_file_is_an_outage_and_no_typo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(edge.sinks.guarded, "FIRST_PAUSE_S", 0.0)
+    (tmp_path / "d").mkdir()
+    with open_outputs([f"folder:{tmp_path}/d/f", f"jsonl:{tmp_path}/a.jsonl"], an_output()) as outputs:
+        outputs.write(result(0))
+        (tmp_path / "d").rename(tmp_path / "away")
+        (tmp_path / "d").touch()
+        outputs.write(result(1))
+        outputs.write(result(2))
+        (tmp_path / "d").unlink()
+        (tmp_path / "away").rename(tmp_path / "d")
+        outputs.write(result(3))
+    assert caplog.text.count("got 'Not a directory'") == 1
+    assert exit_code(0, outputs) == 5
+    every = lines(tmp_path / "a.jsonl")
+    assert [line["frame"] for line in every if line["kind"] == "frame"] == [0, 1, 2, 3]
+    assert [line["results"] for line in every if line["kind"] == "gap"] == [2]
+    assert sorted(path.name for path in (tmp_path / "d" / "f").iterdir()) == ["run-0001", "run-0002"]
+
+
+def test_gaps_that_a_sink_could_not_hear_are_told_when_it_is_back_oldest_first(tmp_path: Path, clock: Clock) -> None:
+    path, away = tmp_path / "d" / "a.jsonl", tmp_path / "away"
+    path.parent.mkdir()
+    with open_outputs([f"jsonl:{path}", f"jsonl:{tmp_path}/b.jsonl"], an_output()) as outputs:
+        outputs.write(result(0))
+        path.parent.rename(away)
+        for index in range(1, 104):
+            clock.s += 0.5
+            seen = result(index)
+            outputs.write(replace(seen, frame=replace(seen.frame, lost_ns=index * 1_000_000)))
+        away.rename(path.parent)
+        clock.s += 60
+        outputs.write(result(104))
+        outputs.write(result(105))
+    told = [line for line in lines(path) if line["kind"] == "gap"]
+    late = [gap for gap in told if gap["reason"] == "source"][-100:]
+    assert [gap["lost_ms"] for gap in late] == list(range(4, 104)), "the last 100, each once"
+    assert told[-1]["reason"] == "sink", "what this sink lost itself ended last"
+    assert told.index(late[0]) == len(told) - 101
+    kinds = [line["kind"] for line in lines(path)]
+    assert kinds[-2:] == ["frame", "frame"]
+
+
 def test_a_run_starts_while_one_output_works_and_not_without_any(tmp_path: Path, clock: Clock) -> None:
     toy = Toy(clock)
     toy.refuses = REFUSAL
@@ -261,6 +307,39 @@ def test_a_run_tells_its_source_and_settings_without_passwords() -> None:
     assert run.settings["track"] == {"confirm": 3}
     assert len(run.id) == 12
     assert run.id != new_run(source, "", {}, {}).id
+
+
+def test_bytes_that_are_no_utf8_are_written_out_and_never_stop_an_output(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    run = new_run(f"{odd}.mp4", odd, {}, {"sinks": (f"jsonl:{odd}",), "track": {"deep": [odd]}})
+    shown = "caf\\udce9"
+    assert (run.source, run.camera) == (f"{shown}.mp4", shown)
+    assert run.settings == {"sinks": [f"jsonl:{shown}"], "track": {"deep": [shown]}}
+    json.dumps(run.settings, ensure_ascii=False).encode()
+    good = f"jsonl:{tmp_path}/good.jsonl"
+    odd_ones = (f"jsonl:{tmp_path}/{odd}", f"png:{tmp_path}/{odd}.png", f"folder:{tmp_path}/{odd}-f",
+                f"crops:{tmp_path}/{odd}-c?every_ms=0")  # fmt: skip
+    with open_outputs([*odd_ones, good], an_output(), tmp_path / f"{odd}.json", dict) as outputs:
+        outputs.write(result(0))
+        for guard in outputs._guards[:-2] + outputs._guards[-1:]:
+            guard._fail(REFUSAL)
+            guard._miss(1)
+    gaps = [line["sink"] for line in lines(tmp_path / "good.jsonl") if line["kind"] == "gap"]
+    assert len(gaps) == 5
+    assert all(shown in sink for sink in gaps)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_profile_in_the_place_of_a_sink_is_refused_and_nothing_is_lost(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "s.json").write_text('{"old": 1}\n')
+    (tmp_path / "link.json").symlink_to("s.json")
+    output = replace(an_output(), overwrite=overwrite)
+    with pytest.raises(ConfigError, match="want a file of its own, got that of sink jsonl:"):
+        open_outputs([f"jsonl:{tmp_path}/s.json?keep=3"], output, tmp_path / "link.json", dict)
+    assert (tmp_path / "s.json").read_text() == '{"old": 1}\n'
+    open_outputs(["jsonl:/dev/null", "null:"], output, Path("/dev/null"), dict).close()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ pytest.importorskip("sklearn", reason="training needs the extra [train]")
 
 import keras
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
 from models.training.archive import archive_of, finished, writing
 from models.training.augment import Augmentation, Batches, augment
 from models.training.recipe import Part, fingerprint, read_recipe
@@ -180,7 +180,7 @@ def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     job = tiny_job(tmp_path, 1, report=full)
-    with pytest.raises(ConfigError, match="No space left on device'; make room"):
+    with pytest.raises(OutputError, match="No space left on device'; make room"):
         train(job)
     assert not job.path.exists()
     assert not archive_of(job.path).exists()
