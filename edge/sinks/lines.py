@@ -4,7 +4,7 @@ Of the wall-clock time every line has, `time` is that of the frame's capture; it
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -112,27 +112,32 @@ class Answered(msgspec.Struct, tag_field="kind", tag="frame"):
     scores: dict[str, float]
 
 
+def utf8(text: str) -> str:
+    r"""Return text that JSON can hold: a byte of a file's name that is no UTF-8 becomes \udcff and so on."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def to_run(result: FrameResult, run: Run) -> RunLine:
     """Return the line that opens a run or a part, as it is known with its first frame."""
     height, width = result.frame.image.shape[:2]
     return RunLine(
         schema=SCHEMA,
         run=run.id,
-        camera=run.camera,
+        camera=utf8(run.camera),
         time=to_time(result.wall_s),
         version=run.version,
-        source=run.source,
+        source=utf8(run.source),
         frame_size=(width, height),
-        bundles={stage: Bundled(used.name, used.sha256) for stage, used in run.bundles.items()},
-        settings=dict(run.settings),
+        bundles={stage: Bundled(utf8(used.name), used.sha256) for stage, used in run.bundles.items()},
+        settings=_utf8_all(run.settings),
     )
 
 
 def to_gap(gap: Gap, wall_s: float | None, run: Run) -> GapLine:
     """Return the line of a gap that was noticed at a time, seconds since 1970."""
-    line = GapLine(run.id, run.camera, to_time(wall_s), gap.reason, gap.first)
+    line = GapLine(run.id, utf8(run.camera), to_time(wall_s), gap.reason, gap.first)
     if gap.reason == "sink":
-        line.last_frame, line.results, line.sink = gap.last, gap.results, gap.sink
+        line.last_frame, line.results, line.sink = gap.last, gap.results, utf8(gap.sink)
     elif gap.reason == "clock":
         line.step_ms = round(gap.ms, 3)
     else:
@@ -175,7 +180,7 @@ def to_line(result: FrameResult, labels: Sequence[str], run: Run) -> Line | Answ
     frame = result.frame
     t_ms, age_ms = round(frame.t_source_ns * _NS_TO_MS, 3), round(result.age_ns * _NS_TO_MS, 3)
     told = to_time(result.wall_s)
-    return Line(run.id, run.camera, told, frame.index, t_ms, age_ms, stages, result.shed, detections, followed)
+    return Line(run.id, utf8(run.camera), told, frame.index, t_ms, age_ms, stages, result.shed, detections, followed)
 
 
 def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str], run: Run) -> Answered:
@@ -184,10 +189,10 @@ def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str], run: R
     values = _rounded(scores, 4)
     return Answered(
         run=run.id,
-        camera=run.camera,
+        camera=utf8(run.camera),
         time=to_time(result.wall_s),
         frame=frame.index,
-        file=frame.name or None,
+        file=utf8(frame.name) or None,
         t_ms=round(frame.t_source_ns * _NS_TO_MS, 3),
         age_ms=round(result.age_ns * _NS_TO_MS, 3),
         stages_ms={name: round(ns * _NS_TO_MS, 3) for name, ns in result.stage_ns.items()},
@@ -196,6 +201,15 @@ def _to_answered(result: FrameResult, scores: F32, labels: Sequence[str], run: R
         box=boxes[0] if boxes else None,
         scores={class_name(labels, index): values[index] for index in order},
     )
+
+
+def _utf8_all(values: Any) -> Any:
+    """Return plain values with every text in them made fit for JSON."""
+    if isinstance(values, Mapping):
+        return {utf8(key): _utf8_all(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_utf8_all(value) for value in values]
+    return utf8(values) if isinstance(values, str) else values
 
 
 def _rounded(values: F32, digits: int) -> list[Any]:
