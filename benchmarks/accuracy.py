@@ -9,6 +9,8 @@ detections that no track took: what is judged is what a track says it sees.
 
 import argparse
 import gzip
+import re
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from converters.average_precision import IGNORED, IOU_LIMIT, Boxes, average_precision
 from edge.boxes import iou
+from edge.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,31 @@ def read_truth(path: Path) -> dict[int, Truth]:
 
 
 def read_result(path: Path) -> list[dict[str, Any]]:
-    """Read the frames of the last run in a file of JSON lines, or in a closed part of one, packed or not."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    lines = [msgspec.json.decode(line) for line in data.splitlines()]
-    frames = [line for line in lines if line["kind"] == "frame"]
-    return [frame for frame in frames if frame["run"] == frames[-1]["run"]]
+    """Read the frames of the last run in a file of JSON lines and its closed parts, or in a single closed part.
+
+    Raises:
+        ConfigError: no frames, or a run whose beginning is not there: its figures would be those of its tail.
+    """
+    frames: list[dict[str, Any]] = []
+    for part in [*_closed_parts(path), path]:
+        data = gzip.decompress(part.read_bytes()) if part.suffix == ".gz" else part.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # a kill or a power cut may leave half a line
+        frames += [line for line in map(msgspec.json.decode, whole.splitlines()) if line["kind"] == "frame"]
+    if not frames:
+        raise ConfigError(f"{path}: want lines of frames, got none; give the file of a run")
+    last = [frame for frame in frames if frame["run"] == frames[-1]["run"]]
+    if last[0]["frame"] != 0:
+        raise ConfigError(
+            f"{path}: want a whole run, got one from frame {last[0]['frame']} on; run again with a larger keep="
+        )
+    return last
+
+
+def _closed_parts(path: Path) -> list[Path]:
+    """Return the closed parts of a file, oldest first; of two with one number the packed one."""
+    name = re.compile(rf"{re.escape(path.stem)}\.part-([0-9]+){re.escape(path.suffix)}(\.gz)?")
+    found = [(int(match[1]), entry) for entry in path.parent.iterdir() if (match := name.fullmatch(entry.name))]
+    return [entry for _, entry in sorted(dict(sorted(found)).items())]
 
 
 def detection(frames: list[dict[str, Any]], truth: dict[int, Truth], label: str) -> float:
@@ -114,7 +137,10 @@ def main() -> None:
     parser.add_argument("truth", type=Path)
     parser.add_argument("--class", dest="label", default="person")
     flags = parser.parse_args()
-    frames, truth = read_result(flags.result), read_truth(flags.truth)
+    try:
+        frames, truth = read_result(flags.result), read_truth(flags.truth)
+    except ConfigError as error:
+        sys.exit(str(error))
     print(f"AP50 {detection(frames, truth, flags.label):.4f} over {len(frames)} frames")
     print("  ".join(f"{name} {value:.1f}" for name, value in tracking(frames, truth, flags.label).items()))
 

@@ -37,7 +37,7 @@ _WHAT = {
 }
 _EPILOG = """\
 SOURCE: a picture, a folder of pictures, a video, 0 or /dev/video0, picamera:, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, folder:DIR (a JPEG each), png:PATH (last frame), null:
+sinks: jsonl:PATH (- = standard output), video:PATH.webm, folder:DIR (a JPEG each), png:PATH.png (last frame), null:
 
 examples:
   edge {command} pictures/ --sink jsonl:answers.jsonl --sink folder:drawn
@@ -82,10 +82,10 @@ def ask(flags: argparse.Namespace) -> int:
     """
     task: Task = flags.command
     uri = flags.source if flags.camera is None else check_camera(flags.camera)
-    for sink in flags.sink:
+    for sink in _uris(flags):
         check_sink(sink)
     draw = (flags.draw,) if flags.draw else ()
-    check_drawn(draw, ("clock",))  # there is one object: nothing to count
+    check_drawn(draw, "--draw", ("clock",))  # there is one object: nothing to count
     bundle = bundle_for(task, flags.bundle)
     ready(bundle, task)
     quiet_opencv()

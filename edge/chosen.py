@@ -26,8 +26,12 @@ class Chosen:
     pairing: Path | None
 
 
-def choose(config: Config) -> Chosen:
+def choose(config: Config, classes_from: str = "classes") -> Chosen:
     """Find the bundles of a run, and see that they are for their tasks, can run here and know the wanted classes.
+
+    Args:
+        config: of the run.
+        classes_from: the flag, or the file and its key, that the wanted classes come from; begins an error's sentence.
 
     Raises:
         ConfigError: two embedders are named, or a class that the detector does not know.
@@ -39,7 +43,7 @@ def choose(config: Config) -> Chosen:
     ready(embedder, "embed")
     if pairing is not None:
         ready(pairing, "pair")
-    check_classes(labels, config.classes)
+    check_classes(labels, config.classes, classes_from)
     return Chosen(detector, embedder, pairing)
 
 

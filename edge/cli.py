@@ -38,12 +38,10 @@ from edge.stages.match import Match
 MAX_THREADS = 4
 """Models of this size gain nothing from more."""
 
-_FLAGS = {"sinks": "--sink", "camera_name": "--name"}
-"""Key of the configuration -> flag, where it is not the key with hyphens."""
 _USAGE = "edge-run [CONFIG.toml] [--camera N | --source URI] [options]"
 _EXAMPLES = """\
 URI: 0, /dev/video0, picamera:, file.mp4, a folder of pictures, rtsp://..., http://...
-sinks: jsonl:PATH (- = standard output), video:PATH, png:PATH, folder:DIR, crops:DIR, null:
+sinks: jsonl:PATH (- = standard output), video:PATH.webm, png:PATH.png, folder:DIR, crops:DIR, null:
 
 examples:
   edge-run --camera 0 --show
@@ -139,7 +137,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
     for uri in sinks:
         check_sink(uri)
     profile = None if flags.profile is None else profile_path(flags.profile)
-    chosen = choose(config)
+    chosen = choose(config, "--classes" if flags.classes is not None else f"{_what(flags)}: classes")
     cv2.setNumThreads(1)  # the cores belong to the models
     quiet_opencv()
     threads = config.threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
@@ -159,7 +157,7 @@ def _edge_run(arguments: Sequence[str] | None) -> int:
         compare = None if chosen.pairing is None else Compare(models["pair"], embed.dim)
         match = Match(config.track, embed.metric, embed.dim, compare)
         bundles = {stage: model.bundle for stage, model in models.items()}
-        told = new_run(config.source, config.camera_name, bundles, msgspec.to_builtins(config))
+        told = new_run(config.source, config.name, bundles, msgspec.to_builtins(config))
         output = Output(detector.bundle.manifest.labels, source.fps or NOMINAL_FPS, told, config.overwrite, config.draw)
         outputs = enter(open_outputs(sinks, output, profile, lambda: profiler.summary(source.dropped)))
         told_of: list[Sink] = [outputs]
@@ -189,16 +187,22 @@ def _merge(flags: argparse.Namespace) -> Config:
         "classes": None if flags.classes is None else labels(flags.classes),
         "sinks": flags.sink,
         "draw": None if flags.draw is None else tuple(word.strip() for word in flags.draw.split(",")),
-        "camera_name": flags.name,
+        "name": flags.name,
         **given(flags, ("detector", "embedder", "matcher", "threshold", "budget_ms", "frames")),
         **given(flags, ("pace", "threads", "overwrite")),
     }
     laid = {key: value for key, value in laid.items() if value is not None}
-    what = "config" if flags.config is None else f"config {hide_password(flags.config)}"
-    config = make_config(values | laid, what, {key: _FLAGS.get(key, f"--{key.replace('_', '-')}") for key in laid})
+    config = make_config(
+        values | laid, _what(flags), {key: "--sink" if key == "sinks" else f"--{key.replace('_', '-')}" for key in laid}
+    )
     if not config.source and "source" not in values | laid:
         raise ConfigError("source: want --camera N or --source URI, got neither; try: edge-run --camera 0")
     return config
+
+
+def _what(flags: argparse.Namespace) -> str:
+    """Return how a sentence about the configuration begins."""
+    return "config" if flags.config is None else f"config {hide_password(flags.config)}"
 
 
 def _read_file(text: str) -> dict[str, object]:

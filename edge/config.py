@@ -46,7 +46,9 @@ class Track(_Section, frozen=True):
 
 
 class Config(_Section, frozen=True):
-    """The whole file. Every key has the name of its flag.
+    """The whole file. Every key has the name of its flag, but for `sinks`, a list, which is `--sink` many times.
+
+    `--camera N` is short for a `source`; `--profile`, `--show` and `--quiet` are flags alone.
 
     Attributes:
         source: URI of the pictures, see `edge.sources`.
@@ -59,7 +61,7 @@ class Config(_Section, frozen=True):
         budget_ms: largest age of a result.
         sinks: URIs of outputs, see `edge.sinks`.
         draw: what pictures and videos show besides boxes, some of `DRAWN`.
-        camera_name: what results call the camera; "" = taken from the source.
+        name: what results call the camera; "" = taken from the source.
         overwrite: empty what older runs wrote instead of writing behind it or beside it.
         frames: stop after so many; None = at the source's end.
         pace: play a video file at its own speed, as a camera would.
@@ -76,7 +78,7 @@ class Config(_Section, frozen=True):
     budget_ms: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 100.0
     sinks: tuple[str, ...] = ()
     draw: tuple[str, ...] = ()
-    camera_name: str = ""
+    name: str = ""
     overwrite: bool = False
     frames: Count | None = None
     pace: bool = False
@@ -97,11 +99,12 @@ def read_config(path: str | Path) -> dict[str, object]:
     return read_toml(given_path(str(path), what), what)
 
 
-def check_drawn(words: Iterable[str], known: Sequence[str] = DRAWN) -> None:
+def check_drawn(words: Iterable[str], what: str = "draw", known: Sequence[str] = DRAWN) -> None:
     """Check what is to be drawn besides boxes.
 
     Args:
         words: as they were asked for.
+        what: begins the sentence of an error: the flag, or the file and its key.
         known: those there are.
 
     Raises:
@@ -109,7 +112,7 @@ def check_drawn(words: Iterable[str], known: Sequence[str] = DRAWN) -> None:
     """
     for word in words:
         if word not in known:
-            raise ConfigError(f"draw: unknown word '{hide_password(word)}'; {did_you_mean(word, known)}")
+            raise ConfigError(f"{what}: unknown word '{hide_password(word)}'; {did_you_mean(word, known)}")
 
 
 def make_config(values: Mapping[str, object], what: str = "config", flags: Mapping[str, str] | None = None) -> Config:
@@ -124,5 +127,5 @@ def make_config(values: Mapping[str, object], what: str = "config", flags: Mappi
         ConfigError: an unknown key, or a value of the wrong type or out of its range.
     """
     config = convert(values, Config, what, flags)
-    check_drawn(config.draw)
+    check_drawn(config.draw, (flags or {}).get("draw", f"{what}: draw"))
     return config

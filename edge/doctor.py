@@ -22,6 +22,7 @@ from edge.bundle import Bundle, Task, find_bundles, unreadable_bundles
 from edge.errors import BundleError
 from edge.folders import BUILD_FOLDER, bundle_for, data_folder
 from edge.machine import describe, heat
+from edge.sinks.vp8 import Vp8Error, library
 from edge.trial import try_bundle
 
 TAKEN_BY: dict[Task, str] = {
@@ -48,7 +49,7 @@ def doctor() -> int:
     """Print what is here; returns 0 if a loop or a command of the models would run, else the code of bundles."""
     machine = describe()
     print(f"edge-run {__version__}, Python {platform.python_version()}, {machine.board}, {machine.system}")
-    for finding in [*_packages(), *_runtimes()]:
+    for finding in [*_packages(), *_runtimes(), _films()]:
         _print(finding)
     works: set[Task] = set()
     for task in bar(TAKEN_BY, unit=" bundles", delay=2):
@@ -102,6 +103,14 @@ def _versions(runtime: str) -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     return ", ".join(found) or "installed"
+
+
+def _films() -> Finding:
+    try:
+        library()
+    except Vp8Error as error:
+        return Finding("note", f"films: {error}; video: needs it, so install opencv-python or libvpx, or use folder:")
+    return Finding("ok", "films: libvpx, for video:")
 
 
 def _try_default(task: Task) -> Finding:

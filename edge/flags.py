@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         name = word.partition("=")[0]
         meant = nearest(name, flags)
         todo = f"did you mean '{meant}'?" if meant else self._see()
-        self._fail(f"{name}: want a flag of '{self.prog}', got another", todo)
+        self._fail(f"unknown flag '{hide_password(name)}'", todo)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse a word that is none of an action's choices; argparse calls this for every value."""

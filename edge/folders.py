@@ -1,19 +1,16 @@
 """Where bundles live on this machine, which one a name means, and which one is taken when none is named."""
 
-import difflib
 import os
 from pathlib import Path
 
 from edge.bundle import MANIFEST_FILE, Task, find_bundles, remove_bundle
 from edge.errors import BundleError, ConfigError
 from edge.model import default_bundle
-from edge.settings import given_path
+from edge.settings import did_you_mean, given_path
 from edge.whole import recover
 
 BUILD_FOLDER = Path("build/bundles")
 """Where `make convert` leaves them."""
-
-_SHOWN = 3
 
 
 def data_folder() -> Path:
@@ -106,7 +103,6 @@ def _exists(path: Path) -> bool:
 
 def _unknown(given: str, folders: tuple[Path, ...]) -> BundleError:
     known = sorted({bundle.path.name for folder in folders for bundle in find_bundles(folder)})
-    near = difflib.get_close_matches(given[:255], known, _SHOWN, 0.3) or known[:_SHOWN]
-    todo = f"did you mean {' or '.join(map(repr, near))}?" if near else "'edge bundle install FILE.zip' puts one there"
+    todo = did_you_mean(given, known) if known else "'edge bundle install FILE.zip' puts one there"
     where = " or ".join(map(str, folders))
     return BundleError(f"bundle {given!r}: want a name in {where}, got another; {todo}")

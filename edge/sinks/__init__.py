@@ -14,17 +14,19 @@
 import os
 from collections.abc import Callable, Mapping
 
+from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.settings import given_path
 from edge.sinks.crops import CropsSink
 from edge.sinks.folder import FolderSink
-from edge.sinks.given import split_sink
+from edge.sinks.given import OPTIONS, Given, split_sink
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
-from edge.sinks.sink import Output, Sink, named_path
+from edge.sinks.sink import Output, Sink, named_file, named_folder, named_path
 from edge.sinks.video import VideoSink
-from edge.sinks.window import WindowSink
+from edge.sinks.vp8 import Vp8Error, library
+from edge.sinks.window import WindowSink, check_display
 
 __all__ = ["Output", "Sink", "check_sink", "open_sink"]
 
@@ -37,26 +39,36 @@ _SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
     "window": WindowSink,
     "null": NullSink,
 }
-_FILES = ("jsonl", "video", "png")
-"""Kinds whose place is one file."""
 
 
-def check_sink(uri: str) -> tuple[str, str]:
-    """Look at an output before anything is opened for it; nothing is made or changed.
+def check_sink(uri: str) -> Given:
+    """Look at an output before any output is opened or emptied; nothing is made or changed.
 
     Returns:
-        Its kind, and what stands behind the colon.
+        Its kind, its place, and all that stands behind the colon.
 
     Raises:
-        ConfigError: an unknown kind, no place, one that cannot be, or a file in a folder that is not there.
+        ConfigError: an unknown kind, no place, one that cannot be, a wrong suffix or option, a file or folder in a
+            folder that is not there, no libvpx for `video:`, or no display for `window:`.
         OutputError: the system does not let us look.
     """
-    kind, rest = split_sink(uri, _SINKS)
-    place = rest.partition("?")[0]
-    folder = kind == "folder" and not os.path.isdir(given_path(place, "sink"))  # noqa: PTH112 - never raises
-    if folder or (kind in _FILES and rest != "-"):
-        named_path(hide_password(uri), place)
-    return kind, rest
+    given = split_sink(uri)
+    kind, place, _ = given
+    shown = hide_password(uri)
+    if kind in ("folder", "crops") and not os.path.isdir(given_path(place, "sink")):  # noqa: PTH112 - never raises
+        named_folder(shown, place)
+    elif kind in ("video", "png"):
+        named_file(shown, place)
+    elif kind == "jsonl" and place != "-":
+        named_path(shown, place)
+    elif kind == "window":
+        check_display(shown)
+    if kind == "video":
+        try:
+            library()
+        except Vp8Error as error:
+            raise ConfigError(f"sink {shown}: {error}; install opencv-python or libvpx, or use folder:") from error
+    return given
 
 
 def open_sink(uri: str, output: Output) -> Sink:
@@ -70,5 +82,5 @@ def open_sink(uri: str, output: Output) -> Sink:
         ConfigError: an unknown kind, a place that cannot be one, another process that writes there, or no display.
         OutputError: the system refuses: disk full, read-only, no right to write.
     """
-    kind, rest = split_sink(uri, _SINKS)
-    return _SINKS[kind](hide_password(uri), rest, output)
+    kind, place, rest = split_sink(uri)
+    return _SINKS[kind](hide_password(uri), rest if kind in OPTIONS else place, output)

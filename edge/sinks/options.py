@@ -44,7 +44,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not least <= value <= most:
-            raise ValueError(f"a number from {least:g} to {most:g}")
+            raise ValueError(f"a number from {least:.12g} to {most:.12g}")
         return value
 
     return read

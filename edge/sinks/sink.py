@@ -134,6 +134,8 @@ def named_folder(uri: str, rest: str) -> Path:
             return path
         if path.exists():
             raise ConfigError(f"sink {uri}: want a folder, got a file; name another")
+        if path.is_symlink():
+            raise ConfigError(f"sink {uri}: want a folder, got a link that leads to none; name another")
     except OSError as error:
         raise unwritable(uri, error) from error
     return named_path(uri, rest)

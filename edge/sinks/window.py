@@ -65,10 +65,19 @@ class WindowSink:
         self.close()
 
 
-def _probe(uri: str) -> None:
-    """Open a window in another process: where there is no display, Qt aborts the process that asks."""
+def check_display(uri: str) -> None:
+    """See that a display is set, which costs nothing; whether it answers is known once a window is opened.
+
+    Raises:
+        ConfigError: none is.
+    """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError(f"sink {uri}: want a display, got none; leave out --show or run it on the desktop")
+
+
+def _probe(uri: str) -> None:
+    """Open a window in another process: where there is no display, Qt aborts the process that asks."""
+    check_display(uri)
     try:
         probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired as error:

@@ -63,8 +63,13 @@ class Detect:
         return detections
 
 
-def check_classes(labels: Sequence[str], classes: Sequence[str]) -> None:
+def check_classes(labels: Sequence[str], classes: Sequence[str], what: str = "classes") -> None:
     """Make sure that the detector knows the wanted classes.
+
+    Args:
+        labels: of the detector.
+        classes: that are wanted.
+        what: begins the sentence of an error: the flag, or the file and its key.
 
     Raises:
         ConfigError: it does not know one.
@@ -73,7 +78,7 @@ def check_classes(labels: Sequence[str], classes: Sequence[str]) -> None:
     if unknown:
         todo = did_you_mean(unknown[0], labels)
         more = "" if todo.endswith("?") else "; 'edge bundle show BUNDLE' lists them all"
-        raise ConfigError(f"classes: want labels of the detector, got '{unknown[0][:60]}'; {todo}{more}")
+        raise ConfigError(f"{what}: want labels of the detector, got '{unknown[0][:60]}'; {todo}{more}")
 
 
 def _columns(labels: Sequence[str], classes: Sequence[str]) -> I32:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from tests.mistakes.cut import cut_file
 from tests.mistakes.judge import Case, judged
-from tests.mistakes.words import wrong_command, wrong_config, wrong_flag
+from tests.mistakes.words import odd_sinks, wrong_command, wrong_config, wrong_flag
 from tests.mistakes.world import World, make_world
 
 KINDS: dict[str, Callable[[Random, World], Case]] = {
@@ -29,24 +29,41 @@ KINDS: dict[str, Callable[[Random, World], Case]] = {
 
 RECIPES = "recipes"
 """The kind of the workstation, whose cases are made by `tests.fuzz.recipes`."""
-ALL = (*KINDS, RECIPES)
+SINKS = "sinks"
+"""The kind that is no matter of chance: each kind of output with each odd path, once."""
+ALL = (*KINDS, SINKS, RECIPES)
 
 
 def run(seed: int, count: int, folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> tuple[Counter[str], list[str]]:
-    """Make mistakes, each kind in turn; returns how many of each kind, and a line for each wrong answer."""
+    """Make mistakes, each kind in turn; returns how many of each kind, and a line for each wrong answer.
+
+    Args:
+        seed: decides all mistakes.
+        count: of the kinds in `KINDS`; those of `SINKS` come on top.
+        folder: to make them in.
+        kinds: some of `KINDS` and `SINKS`.
+    """
     world = make_world(folder / "world")
     counts: Counter[str] = Counter()
     wrong = []
     places = {"HOME": str(folder / "home"), "XDG_DATA_HOME": str(folder / "data"), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     with mock.patch.dict(os.environ, places):
-        for number in tqdm(range(count), unit=" mistakes", disable=None):
-            kind = kinds[number % len(kinds)]
-            case = KINDS[kind](Random(f"{seed}:{kind}:{number}"), world)
+        for kind, number, case in tqdm(_cases(seed, count, world, kinds), unit=" mistakes", disable=None):
             fault = judged(case, world.folder)
             counts[kind] += 1
             if fault:
                 wrong.append(f"{kind} {number}: {case.name!a:.100}: {fault}")
     return counts, wrong
+
+
+def _cases(seed: int, count: int, world: World, kinds: Sequence[str]) -> Iterator[tuple[str, int, Case]]:
+    """Yield kind, number and case. Each is made when the one before was judged, since it may write what it needs."""
+    drawn = [kind for kind in kinds if kind in KINDS]
+    for number in range(count if drawn else 0):
+        kind = drawn[number % len(drawn)]
+        yield kind, number, KINDS[kind](Random(f"{seed}:{kind}:{number}"), world)
+    for number, case in enumerate(odd_sinks(world) if SINKS in kinds else ()):
+        yield SINKS, number, case
 
 
 def wrong_recipes(seed: int, count: int) -> list[str]:
@@ -68,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-mistakes-", ignore_cleanup_errors=True) as folder:
         chosen = flags.kind.split(",")
         share = flags.count // len(chosen) if RECIPES in chosen else 0
-        ours = [kind for kind in chosen if kind in KINDS]
+        ours = [kind for kind in chosen if kind in (*KINDS, SINKS)]
         counts, wrong = run(flags.seed, flags.count - share, Path(folder), ours)
         if share:
             wrong += wrong_recipes(flags.seed, share)

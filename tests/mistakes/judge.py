@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from edge.errors import OutputError
+
 SECONDS = 10
 """A mistake is answered in less; so long also counts where the machine is busy."""
 CODES = (2, 3, 4, 5)
 
 _SENTENCE = re.compile(r"(edge|converters|error): \S.*")
+_LOST = re.compile(r"WARNING: sink .+")
+"""What a run says of an output that failed while others went on; it then ends with the code of outputs."""
 _BESIDE = re.compile(
     r"WARNING: .+|source: .+|models: .+|budget: .+|results: .+|running; .+|connecting to .+|not usable: .+|"
     r"sha256 of the bundle: .+|stage, ms .+|\d+ frames in .+|\d+ frames: .+|"
@@ -75,6 +79,8 @@ def _wrong(case: Case, code: int, said: str) -> str:
         return f"said beside the sentence: {strangers[0][:300]!a}"
     if code == 0 and case.harmless and not sentences:
         return ""
+    if code == OutputError.exit_code and case.harmless and not sentences:
+        return "" if any(map(_LOST.fullmatch, lines)) else f"exit code {code} without a word why: {said[-300:]!a}"
     if code not in CODES:
         return f"exit code {code}: {said[-300:]!a}"
     if len(sentences) != 1:

@@ -1,10 +1,13 @@
 """Mistakes in flags and configurations."""
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from edge.cli import main_edge, main_run
+from edge.config import Config, Track
+from edge.sinks.given import FORMS
 from tests.mistakes.judge import Case
 from tests.mistakes.world import World, without_privilege
 
@@ -15,18 +18,22 @@ RIGHT = {"--threshold": ("0",)}
 CLASSES = ("Blob", "blbo", "", ",", "unicorn", "b" * 10_000, "\0", "blob;tall", "\x1b[2J", "\udcff")
 VALUES = ("0", "-1", "1e400", "nan", "true", '"text"', '""', "[]", "[[]]", "[1, \"a\"]", "{}", "{ a = 1 }", "9" * 5000,
           "1979-05-27", "'\\u0000'", "inf", '"' + "x" * 5000 + '"', "[[[[[[[[[[[[[[1]]]]]]]]]]]]]]")  # fmt: skip
-KEYS = ("source", "detector", "embedder", "matcher", "classes", "threshold", "budget_ms", "sinks", "frames", "pace",
-        "threads", "track")  # fmt: skip
-TRACK = ("metric", "appearance", "start_score", "confirm", "coast_ms", "keep_ms")
+KEYS = Config.__struct_fields__
+TRACK = Track.__struct_fields__
 _RUN_FLAGS = ("--source", "--detector", "--embedder", "--matcher", "--classes", "--threshold", "--budget-ms", "--sink",
-              "--frames", "--pace", "--threads", "--profile", "--quiet")  # fmt: skip
-_SINKS = ("jsonl", "video", "png", "folder", "crops")
+              "--draw", "--overwrite", "--name", "--frames", "--pace", "--threads", "--profile", "--quiet")  # fmt: skip
+_WITHOUT_VALUE = ("--overwrite", "--pace", "--quiet", "--profile")
+DRAW = ("Clock", "clok", "", ",", "clock,", "clock,x", "\0", "\x1b[2J", "\udcff", "c" * 10_000)
+CAMERAS = ("\udcff", "\0", "\x1b[2J", "", "n" * 10_000, "a\nb")
+"""Odd names of a camera; any text is one."""
 
 
 def wrong_flag(random: Random, world: World) -> Case:
     """Make one mistake in the flags of `edge-run`."""
     words = _right(world)
-    kind = random.choice(("number", "number", "path", "path", "path", "sink", "classes", "typo", "cut", "two", "extra"))
+    kind = random.choice(
+        ("number", "number", "path", "path", "path", "sink", "classes", "draw", "typo", "cut", "two", "extra")
+    )
     harmless = False
     if kind == "number":
         flag = random.choice(("--frames", "--threads", "--budget-ms", "--threshold"))
@@ -37,20 +44,25 @@ def wrong_flag(random: Random, world: World) -> Case:
         name, words, harmless = _odd_path(random, world, words)
     elif kind == "sink":
         odd = random.choice(list(world.odd))
-        sink = random.choice((*_SINKS, "jsno", "", "window", "null"))
+        sink = random.choice((*FORMS, "jsno", ""))
         words += [f"--sink={sink}:{world.odd[odd]}" if sink else f"--sink={world.odd[odd]}"]
+        words += random.choice(([], ["--overwrite"]))
         name, harmless = f"--sink {sink}:{odd}", True
     elif kind == "classes":
         value = random.choice(CLASSES)
         words += [f"--classes={value}"]
         name = f"--classes {value[:20]!a}"
+    elif kind == "draw":
+        value = random.choice(DRAW)
+        words += [f"--draw={value}", f"--name={random.choice(CAMERAS)}", "--sink=jsonl:drawn.jsonl"]
+        name = f"--draw {value[:20]!a}"
     elif kind == "typo":
         flag = random.choice(_RUN_FLAGS)
         word = _mistyped(flag, random)
         words += [word, "1"]
         name, harmless = f"{flag} as {word}", any(known.startswith(word) for known in _RUN_FLAGS)
     elif kind == "cut":
-        flag = random.choice([flag for flag in _RUN_FLAGS if flag not in ("--pace", "--quiet", "--profile")])
+        flag = random.choice([flag for flag in _RUN_FLAGS if flag not in _WITHOUT_VALUE])
         words += [flag]
         name = f"{flag} without its value"
     elif kind == "two":
@@ -60,6 +72,16 @@ def wrong_flag(random: Random, world: World) -> Case:
         words += [random.choice(("a", "--", "-", "-x", "---", "config.toml")), random.choice(("b", "", "-"))]
         name = "more words"
     return Case(f"edge-run {name}", main_run, words, harmless, without_privilege)
+
+
+def odd_sinks(world: World) -> Iterator[Case]:
+    """Put each odd path behind each kind of output, with a good output in front of it and one behind."""
+    for number, (kind, odd) in enumerate(itertools.product(FORMS, world.odd)):
+        before, after = (f"--sink=jsonl:{side}-{number}.jsonl" for side in ("before", "after"))
+        suffix = {"video": ".webm", "png": ".png"}.get(kind, "")
+        for end in {"", suffix}:
+            words = [*_right(world), "--frames=2", before, f"--sink={kind}:{world.odd[odd]}{end}", after]
+            yield Case(f"edge-run --sink {kind}:{odd}{end}", main_run, words, True, without_privilege)
 
 
 def wrong_config(random: Random, world: World) -> Case:

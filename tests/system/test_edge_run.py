@@ -162,7 +162,7 @@ def test_help_fits_on_a_screen_and_shows_three_examples() -> None:
         (("--source", "VIDEO", "--budget-ms", "-5"), 2, ("--budget-ms", "-5")),
         (("--source", "VIDEO", "--threshold", "7"), 2, ("--threshold", "7")),
         (("--source", "VIDEO", "--classes", "unicorn"), 2, ("unicorn", "blob")),
-        (("--source", "VIDEO", "--classes", "Blob"), 2, ("did you mean 'blob'?",)),
+        (("--source", "VIDEO", "--classes", "Blob"), 2, ("--classes: want labels of", "did you mean 'blob'?")),
         (("--source", "VIDEO", "--classes", ","), 2, ("--classes: want labels",)),
         (("--source", "VIDEO", "--frames", "0"), 2, ("--frames: want a whole number of at least 1, got 0",)),
         (("--source", "VIDEO", "--threads", "abc"), 2, ("--threads: want a whole number from 1 to 256, got 'abc'",)),
@@ -262,7 +262,7 @@ def test_restarts_keep_what_older_runs_wrote_until_they_are_told_to_overwrite(
 ) -> None:
     config = tmp_path / "gate.toml"
     config.write_text(
-        f'source = "{squares_video(3)}"\ncamera_name = "gate"\n'
+        f'source = "{squares_video(3)}"\nname = "gate"\n'
         'sinks = ["jsonl:a.jsonl", "folder:f", "crops:c?every_ms=0"]\n[track]\nconfirm = 1\n'
     )
     work = tmp_path / "work"

@@ -11,22 +11,36 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli import _run_parser
+from edge.config import Config, Track
 from edge.errors import ConfigError
-from tests.mistakes import judge
-from tests.mistakes.__main__ import KINDS
+from tests.mistakes import judge, words
+from tests.mistakes.__main__ import KINDS, SINKS
 from tests.mistakes.judge import Case, judged
 from tests.mistakes.world import make_world, without_privilege
 
 ROOT = Path(__file__).parents[2]
 MISTAKES = 240
+ODD_SINKS = 315
+"""Seven kinds of output, and 35 odd paths behind each; `video:` and `png:` also with the suffix that they want."""
 
 
 def test_a_mistake_is_answered_in_one_sentence() -> None:
     """In a process of its own: what FFmpeg says depends on what it was told when its first film was opened."""
-    words = [sys.executable, "-m", "tests.mistakes", "--seed", "7", "--count", str(MISTAKES), "--kind", ",".join(KINDS)]
+    words = [
+        sys.executable,
+        "-m",
+        "tests.mistakes",
+        "--seed",
+        "7",
+        "--count",
+        str(MISTAKES),
+        "--kind",
+        ",".join((*KINDS, SINKS)),
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert f"0 of {MISTAKES} answered wrongly" in done.stdout
+    assert f"0 of {MISTAKES + ODD_SINKS} answered wrongly" in done.stdout
 
 
 def said(*lines: str, code: int) -> Callable[[Sequence[str]], int]:
@@ -90,6 +104,21 @@ def test_a_right_answer_is_left_alone(run: Callable[[Sequence[str]], int], tmp_p
 
 def test_a_mistake_that_is_none_may_succeed(tmp_path: Path) -> None:
     assert judged(Case("x", said(code=0), [], harmless=True), tmp_path) == ""
+
+
+def test_an_output_may_fail_while_others_go_on_but_not_without_a_word(tmp_path: Path) -> None:
+    lost = "WARNING: sink jsonl:x: want a place that can be written, got 'Permission denied'"
+    assert judged(Case("x", said(lost, code=5), [], harmless=True), tmp_path) == ""
+    assert judged(Case("x", said(code=5), [], harmless=True), tmp_path).startswith("exit code 5 without a word why")
+    assert judged(Case("x", said(lost, code=5), []), tmp_path).startswith("0 sentences")
+
+
+def test_every_flag_and_key_is_mistaken() -> None:
+    flags = {flag for action in _run_parser()._actions for flag in action.option_strings if flag.startswith("--")}
+    assert flags - set(words._RUN_FLAGS) == {"--camera", "--help", "--show", "--version"}
+    assert set(words._RUN_FLAGS) < flags
+    assert set(words.KEYS) == set(Config.__struct_fields__)
+    assert set(words.TRACK) == set(Track.__struct_fields__)
 
 
 def test_a_case_is_entered_around_its_command(tmp_path: Path) -> None:

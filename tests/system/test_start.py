@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import edge.doctor
 from edge.bundle import Bundle
+from edge.sinks.vp8 import Vp8Error
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -135,8 +137,20 @@ def test_doctor_tells_what_would_run(command: Command, detector: Bundle, embedde
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout
     assert lines[-1] == "would run: edge-run"
+    assert any(" films: libvpx" in line for line in lines), "this machine has it"
     assert len(lines) == len(set(lines)), "each thing is said once"
     assert any("its answer is right with fake, blobs" in line for line in lines)
+
+
+def test_doctor_tells_of_what_films_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise Vp8Error("want libvpx, got none")
+
+    assert edge.doctor._films().mark == "ok"
+    monkeypatch.setattr(edge.doctor, "library", none)
+    finding = edge.doctor._films()
+    assert finding.mark == "note"
+    assert "want libvpx, got none; video: needs it, so install opencv-python or libvpx" in finding.words
 
 
 def test_doctor_fails_where_nothing_would_run(command: Command, detector: Bundle, tmp_path: Path) -> None:

@@ -318,8 +318,10 @@ def test_a_name_is_enough_everywhere(
     assert main_run([*words, "--detector", "fake-detect", "--embedder", "fake-embed"]) == 0
     assert main_run([*words, "--detector", "fake-detect", "--matcher", "fake-embed"]) == 0
     capsys.readouterr()
+    assert main_run([*words, "--detector", "shop"]) == 3
+    assert "there are fake-detect, fake-embed" in capsys.readouterr().err
     assert main_run([*words, "--detector", "fake-detct"]) == 3
-    assert "did you mean 'fake-detect' or 'fake-embed'?" in capsys.readouterr().err
+    assert "did you mean 'fake-detect'?" in capsys.readouterr().err
     assert main_run([*words, "--matcher", "fake-embd"]) == 3
 
 

@@ -183,7 +183,7 @@ def test_opencv_draws_the_letters_we_say_it_draws():
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["clok"], "draw: unknown word 'clok'; did you mean 'clock'?"), (["x"], "there are clock, count")],
+    [(["clok"], "config: draw: unknown word 'clok'; did you mean 'clock'?"), (["x"], "there are clock, count")],
 )
 def test_unknown_wishes(words, says):
     with pytest.raises(ConfigError) as caught:

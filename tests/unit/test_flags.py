@@ -8,9 +8,9 @@ from edge.cli import main_edge, main_run
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--frmes", "3"], "--frmes: want a flag of 'edge-run', got another; did you mean '--frames'?"),
-        (["--frmes=3"], "--frmes: want a flag of 'edge-run', got another; did you mean '--frames'?"),
-        (["--qqqqqq"], "--qqqqqq: want a flag of 'edge-run', got another; 'edge-run --help' lists what there is"),
+        (["--frmes", "3"], "unknown flag '--frmes'; did you mean '--frames'?"),
+        (["--frmes=3"], "unknown flag '--frmes'; did you mean '--frames'?"),
+        (["--qqqqqq"], "unknown flag '--qqqqqq'; 'edge-run --help' lists what there is"),
         (["a.toml", "b"], "want no further words, got 'b'; 'edge-run --help' lists what there is"),
         (["--camera"], "--camera: expected one argument; 'edge-run --help' lists what there is"),
         (["--camera", "0", "--source", "x"], "--source: not allowed with argument --camera; 'edge-run --help' lists"),
@@ -25,6 +25,7 @@ from edge.cli import main_edge, main_run
         ),
         (["--camera", ""], "--camera: want a camera such as 0, /dev/video0 or picamera:, got ''; try: --camera 0"),
         (["yard.mp4"], "config 'yard.mp4': want a .toml file, got a source; did you mean '--source yard.mp4'?"),
+        (["--source", "x", "--draw", "clok"], "--draw: unknown word 'clok'; did you mean 'clock'?"),
         ([], "source: want --camera N or --source URI, got neither; try: edge-run --camera 0"),
     ],
 )
@@ -42,10 +43,9 @@ def test_edge_run_answers_in_one_sentence(words: list[str], sentence: str, capsy
         (["bundle", "shwo", "x"], "ACTION: want one of these words, got 'shwo'; did you mean 'show'?"),
         (["bundle", "show"], "the following arguments are required: BUNDLE; 'edge bundle show --help' lists"),
         (["bundle", "show", "a", "b"], "want no further words, got 'b'; 'edge bundle show --help' lists"),
-        (
-            ["classify", "x", "--treads", "3"],
-            "--treads: want a flag of 'edge classify', got another; did you mean ",
-        ),
+        (["classify", "x", "--treads", "3"], "unknown flag '--treads'; did you mean '--threads'?"),
+        (["classify", "x", "--draw", "clok"], "--draw: unknown word 'clok'; did you mean 'clock'?"),
+        (["classify", "x", "--sink", "null:", "--sink", "video:a.mp4"], "sink video:a.mp4: want a name that ends in"),
         (["classify", "x", "--frames", "0"], "--frames: want a whole number of at least 1, got '0'; correct it"),
         (["profile", "x", "--runs", "9" * 5000], "--runs: want a whole number of at least 1, got '999"),
     ],

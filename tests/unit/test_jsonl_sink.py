@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 
 import edge.sinks.jsonl
-from benchmarks.accuracy import read_result
 from edge.errors import ConfigError, OutputError
 from edge.sinks import Sink, closed, open_sink
 from edge.sinks.lines import to_time
@@ -129,27 +127,6 @@ def test_the_documentation_has_every_key_of_every_line():
         for name in kind.__struct_encode_fields__:
             assert f"`{name}`" in text, f"docs/results.md: {kind.__name__} has a key '{name}'"
     assert f"version {schema.SCHEMA}" in text
-
-
-def test_the_reader_of_the_documentation_reads_every_frame_of_every_part(tmp_path, monkeypatch, capsys):
-    text = (ROOT / "docs" / "results.md").read_text().partition("## Reading")[2]
-    code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
-    write(f"{tmp_path}/yard.jsonl?rotate_mb=0.004", 30)
-    (part, *_) = parts(tmp_path)  # as if a kill had come before the plain one was removed
-    (tmp_path / "yard.part-000001.jsonl").write_bytes(gzip.decompress(part.read_bytes()))
-    with (tmp_path / "yard.jsonl").open("ab") as file:
-        file.write(b'{"kind":"event"}\n{"kind":"fra')
-    monkeypatch.chdir(tmp_path)
-    exec(code, {})
-    assert capsys.readouterr().out.splitlines() == [f"{to_time(NOON)} 2"] * 30
-
-
-def test_accuracy_is_judged_on_the_last_run_of_a_file_or_of_a_packed_part(tmp_path):
-    for count in (4, 2):
-        write(tmp_path / "a.jsonl", count, run=replace(RUN, id=f"{count:012}"))
-    assert [frame["frame"] for frame in read_result(tmp_path / "a.jsonl")] == [0, 1]
-    (tmp_path / "a.part-000001.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
-    assert read_result(tmp_path / "a.part-000001.jsonl.gz") == read_result(tmp_path / "a.jsonl")
 
 
 def test_times_are_iso_8601_in_utc_with_milliseconds():

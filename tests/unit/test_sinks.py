@@ -73,7 +73,7 @@ def test_places_that_cannot_be_written_fail_at_open(tmp_path, kind):
 
 @pytest.mark.parametrize("uri", ["xml:a.xml", "", ":"])
 def test_unknown_kinds(uri):
-    known = "jsonl:PATH, video:PATH, png:PATH, folder:DIR, crops:DIR, window:, null:"
+    known = "jsonl:PATH, video:PATH.webm, png:PATH.png, folder:DIR, crops:DIR, window:, null:"
     with pytest.raises(ConfigError, match=f"want one of {known}"):
         opened(uri)
 
