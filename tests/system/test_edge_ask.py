@@ -83,7 +83,7 @@ def test_a_box_is_placed_on_the_picture_whatever_its_shape_and_drawn_there(
     for line in lines(tmp_path / "a.jsonl"):
         assert line["box"] == pytest.approx([20, 30, 60, 60], abs=2.5), line
         assert line["class"] == line["file"].removesuffix(".png")
-    drawn = sorted((tmp_path / "drawn" / "run-0001").iterdir())
+    drawn = sorted((tmp_path / "drawn" / "run-0001").glob("*.png"))
     assert [path.name for path in drawn] == ["blue.png.png", "green.png.png", "red.png.png"]
     before, after = cv2.imread(str(pictures / "red.png")), cv2.imread(str(drawn[2]))
     assert after.shape == (240, 320, 3)  # enlarged, so that the label can be read

@@ -229,7 +229,7 @@ def test_a_full_disk_changes_nothing(
 
     monkeypatch.setattr("edge.bundle.files._copy", full)
     code, _, error = edge(capsys, "bundle", "install", archive)
-    assert (code, "No space left" in error, "nothing was changed" in error) == (2, True, True)
+    assert (code, "No space left" in error, "nothing was changed" in error) == (5, True, True)
     assert read_bundle(home / "fake-detect").sha256 == before
     assert [path.name for path in home.iterdir()] == ["fake-detect"]
 
