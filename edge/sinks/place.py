@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError
 from edge.sinks.sink import unwritable
 from edge.whole import NO_LOCKS
 
@@ -104,6 +104,7 @@ def claim_part(path: Path, uri: str, own: Claim) -> tuple[Path, Claim]:
         OutputError: as `claim`.
     """
     part = next_part(path)
+    _sweep_locks(path, uri)
     while part != path:
         try:
             return part, claim(part, uri)
@@ -227,6 +228,15 @@ def next_part(path: Path) -> Path:
     numbers = [1] if os.path.lexists(path) else []
     numbers += [int(match[1]) for entry in path.parent.iterdir() if (match := part.fullmatch(entry.name))]
     return path.with_name(f"{path.stem}-{max(numbers) + 1}{path.suffix}") if numbers else path
+
+
+def _sweep_locks(path: Path, uri: str) -> None:
+    """Remove the locks of parts that a killed run left; those of living ones stay."""
+    lock = re.compile(rf"\.({re.escape(path.stem)}-[1-9][0-9]{{0,8}}{re.escape(path.suffix)})\.lock")
+    for entry in path.parent.iterdir():
+        if match := lock.fullmatch(entry.name):
+            with suppress(EdgeError):
+                claim(path.with_name(match[1]), uri).close()
 
 
 def _after(path: Path, part: Path) -> Path:

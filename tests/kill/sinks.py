@@ -13,6 +13,7 @@ import numpy as np
 import edge.sinks.png
 import edge.sinks.profile
 from edge.cli import main_run
+from edge.sinks.place import MARK
 from models.siamese.crops import read_index
 from tests.conftest import fake_bundle, square_positions
 from tests.kill.part import Process, names_in
@@ -23,7 +24,7 @@ FILM = "film.avi"
 TASKS = ("detect", "embed")
 OFTEN_S = 0.05
 """Between two pictures of `png:` and two profiles: so short that kills meet them being written."""
-NUMBER = re.compile(r"out\.(\d{6})\.jsonl(\.gz)?")
+NUMBER = re.compile(r"out\.part-(\d{6})\.jsonl(\.gz)?")
 
 
 class Sinks:
@@ -63,6 +64,7 @@ class Sinks:
     def listing(self) -> set[Path]:
         """Return what a run that ends well must not leave: locks, parts, rooms."""
         every = {path for path in self.results.rglob("*") if path.name.startswith(".") or path.suffix == ".part"}
+        every -= {path for path in every if path.name == MARK}  # part of a run
         return every | names_in(self._home / "tmp")
 
     def lost(self) -> list[str]:
