@@ -13,7 +13,8 @@ from edge.errors import BundleError, LimitError
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers in order of preference."""
 
-_LOG_ERRORS_ONLY = 3
+_LOG_FATAL_ONLY = 4
+"""Severity: what is an error comes as an exception, too, and is said in our own words."""
 _INTEGER = ("int8", "u8s8")
 _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(int64)": "int64"}
 
@@ -71,7 +72,7 @@ class ONNXBackend:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _LOG_ERRORS_ONLY
+        options.log_severity_level = _LOG_FATAL_ONLY
         if bundle.manifest.variant in _INTEGER:
             # x86 without VNNI adds u8 x s8 products in 16 bits and saturates; this takes the exact kernels there.
             # Processors with VNNI or Arm's dot product ignore it.
