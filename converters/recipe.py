@@ -14,7 +14,8 @@ import msgspec
 from converters.assets import is_asset
 from edge.bundle import Decoder, Preprocess, Runtime, Task
 from edge.errors import ConfigError
-from edge.settings import Count, Pixels, Place, Seed, Share, Word, convert, did_you_mean, given_path, read_toml
+from edge.settings import Count, Pixels, Place, Seed, Share, Word, convert, did_you_mean, read_toml
+from models.training.recipe import named_recipe
 from models.weights import ASSETS
 
 RECIPES = Path(__file__).parent.parent / "models" / "recipes"
@@ -297,14 +298,7 @@ def find_recipe(name: str) -> Path:
         ConfigError: there is no recipe of that name, or no path. Whether a file can be read, reading it says.
     """
     known = {path.stem: path for path in sorted(RECIPES.glob("*.toml"))}
-    if name in known:
-        return known[name]
-    if name.endswith(".toml"):
-        return given_path(name, f"recipe '{name}'")
-    raise ConfigError(
-        f"recipe '{name}': want a .toml file, a model's file or a recipe's name, got none of them; "
-        f"{did_you_mean(name, known)}"
-    )
+    return named_recipe(name, known, "a .toml file, a model's file or a recipe's name")
 
 
 def choose_variants(

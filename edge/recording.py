@@ -14,6 +14,7 @@ from edge.errors import ConfigError, OutputError
 from edge.redact import hide_password, in_utf8
 from edge.settings import given_path
 from edge.sinks import Output, Sink, open_sink
+from edge.sinks.given import split_sink
 from edge.sinks.guarded import Outputs
 from edge.sinks.place import real_path
 from edge.sinks.profile import ProfileSink, is_plain
@@ -123,9 +124,8 @@ def _opener(uri: str, output: Output) -> Callable[[bool], Sink]:
 
 def _path_of(uri: str) -> Path | None:
     """Return what a sink writes to; None for one that writes to no file."""
-    kind, _, rest = uri.partition(":")
-    place = rest.partition("?")[0]
-    return given_path(place, f"sink {hide_password(uri)}") if place and kind != "null" and rest != "-" else None
+    place = split_sink(uri).place
+    return given_path(place, f"sink {hide_password(uri)}") if place not in ("", "-") else None
 
 
 def _hidden(values: Any) -> Any:

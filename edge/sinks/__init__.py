@@ -14,7 +14,6 @@
 import os
 from collections.abc import Callable, Mapping
 
-from edge.errors import ConfigError
 from edge.redact import hide_password
 from edge.settings import given_path
 from edge.sinks.crops import CropsSink
@@ -24,13 +23,12 @@ from edge.sinks.jsonl import JsonlSink
 from edge.sinks.null import NullSink
 from edge.sinks.png import PngSink
 from edge.sinks.sink import Output, Sink, named_file, named_folder, named_path
-from edge.sinks.video import VideoSink
-from edge.sinks.vp8 import Vp8Error, library
+from edge.sinks.video import VideoSink, check_library
 from edge.sinks.window import WindowSink, check_display
 
 __all__ = ["Output", "Sink", "check_sink", "open_sink"]
 
-_SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
+SINKS: Mapping[str, Callable[[str, str, Output], Sink]] = {
     "jsonl": JsonlSink,
     "video": VideoSink,
     "png": PngSink,
@@ -64,10 +62,7 @@ def check_sink(uri: str) -> Given:
     elif kind == "window":
         check_display(shown)
     if kind == "video":
-        try:
-            library()
-        except Vp8Error as error:
-            raise ConfigError(f"sink {shown}: {error}; install opencv-python or libvpx, or use folder:") from error
+        check_library(shown)
     return given
 
 
@@ -83,4 +78,4 @@ def open_sink(uri: str, output: Output) -> Sink:
         OutputError: the system refuses: disk full, read-only, no right to write.
     """
     kind, place, rest = split_sink(uri)
-    return _SINKS[kind](hide_password(uri), rest if kind in OPTIONS else place, output)
+    return SINKS[kind](hide_password(uri), rest if kind in OPTIONS else place, output)

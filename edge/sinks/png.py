@@ -6,8 +6,6 @@ from types import TracebackType
 
 import cv2
 
-from edge.errors import ConfigError
-from edge.redact import hide_password
 from edge.sinks.draw import annotate
 from edge.sinks.place import check_mount, claim, mount_of
 from edge.sinks.sink import Output, named_file, unwritable
@@ -30,10 +28,6 @@ class PngSink:
         self.wants_stop = False
         self._uri, self._labels, self._wanted = uri, output.labels, output.draw
         self._path = named_file(uri, rest)
-        if self._path.suffix.lower() != ".png":
-            raise ConfigError(
-                f"sink {uri}: want a name that ends in .png, got '{hide_password(self._path.name)}'; mend it"
-            )
         self._claim = claim(self._path, uri)
         self._part = self._path.with_name(f".{self._path.name}.part")
         with suppress(OSError):

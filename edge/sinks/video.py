@@ -41,18 +41,9 @@ class VideoSink:
         self.wants_stop = False
         self._uri, self._output = uri, output
         self._path = writable_path(uri, rest)
-        if self._path.suffix.lower() not in SUFFIXES:
-            name = hide_password(self._path.name)
-            raise ConfigError(
-                f"sink {uri}: want a name that ends in {' or '.join(SUFFIXES)}, which play in browsers and "
-                f"after a kill, got '{name}'; rename it"
-            )
         if not (math.isfinite(output.fps) and 0 < output.fps <= 1000):
             raise ConfigError(f"sink {uri}: want a rate above 0 frames a second, got {output.fps}; correct it")
-        try:
-            library()
-        except Vp8Error as error:
-            raise ConfigError(f"sink {uri}: {error}; install opencv-python or libvpx, or use folder:") from error
+        check_library(uri)
         self._frame_ms = max(1, round(1000 / output.fps))
         self._encoder: Vp8Encoder | None = None
         self._file: WebmFile | None = None
@@ -148,6 +139,18 @@ class VideoSink:
             return time_ms
         self._origin_ns = t_source_ns - time_ms * 1_000_000
         return time_ms
+
+
+def check_library(uri: str) -> None:
+    """See that films can be coded here.
+
+    Raises:
+        ConfigError: there is no libvpx.
+    """
+    try:
+        library()
+    except Vp8Error as error:
+        raise ConfigError(f"sink {uri}: {error}; install opencv-python or libvpx, or use folder:") from error
 
 
 def _fitted(picture: U8, size: tuple[int, int]) -> U8:

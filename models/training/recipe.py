@@ -1,7 +1,7 @@
 """A training recipe: a TOML file read into one frozen struct of its family. An unknown key is an error."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -96,14 +96,25 @@ def find_recipe(family: str, name: str) -> Path:
     Raises:
         ConfigError: there is no recipe of that name, or no path. Whether a file can be read, reading it says.
     """
-    known = find_recipes(family)
+    return named_recipe(name, find_recipes(family), "a .toml file or a recipe's name")
+
+
+def named_recipe(name: str, known: Mapping[str, Path], want: str) -> Path:
+    """Return the file of a recipe given by its path, or by its name.
+
+    Args:
+        name: as it was typed.
+        known: name -> file.
+        want: what may be given, for the sentence of an error.
+
+    Raises:
+        ConfigError: there is no recipe of that name, or no path. Whether a file can be read, reading it says.
+    """
     if name in known:
         return known[name]
     if name.endswith(".toml"):
         return given_path(name, f"recipe '{name}'")
-    raise ConfigError(
-        f"recipe '{name}': want a .toml file or a recipe's name, got neither; {did_you_mean(name, known)}"
-    )
+    raise ConfigError(f"recipe '{name}': want {want}, got something else; {did_you_mean(name, known)}")
 
 
 def fingerprint(*parts: NDArray[Any] | Part | str) -> str:

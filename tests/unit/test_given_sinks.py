@@ -5,10 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import sinks
 from edge.cli import main_run
 from edge.errors import ConfigError
-from edge.sinks import _SINKS, check_sink
+from edge.sinks import SINKS, check_sink, video
 from edge.sinks.given import FORMS
 from edge.sinks.vp8 import Vp8Error
 from tests.conftest import fake_bundle
@@ -116,7 +115,7 @@ def test_a_right_sink_is_split_and_nothing_is_made(uri: str, tmp_path: Path, mon
 def test_every_kind_says_how_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert list(FORMS) == list(_SINKS)
+    assert list(FORMS) == list(SINKS)
     for kind, form in FORMS.items():
         assert check_sink(form).kind == kind
 
@@ -135,7 +134,7 @@ def test_what_a_machine_lacks_is_known_before_any_output_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sinks, "library", no_library)
+    monkeypatch.setattr(video, "library", no_library)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "want libvpx, got none; install opencv-python or libvpx, or use folder:" in refusal("video:a.webm")
