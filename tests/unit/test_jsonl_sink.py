@@ -19,8 +19,8 @@ import edge.sinks.jsonl
 from edge.errors import ConfigError, OutputError
 from edge.sinks import Sink, closed, open_sink
 from edge.sinks.lines import to_time
-from edge.types import Detections, Frame, FrameResult, Gap, Tracks
-from tests.output import RUN, an_output
+from edge.types import Detections, FrameResult, Gap, Tracks
+from tests.output import RUN, a_result, an_output
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime.now().replace(hour=12, minute=0, second=0, microsecond=0).timestamp()
@@ -28,21 +28,7 @@ DAY = 86_400.0
 
 
 def result(index: int = 0, wall_s: float | None = NOON) -> FrameResult:
-    """Two detections; track 7 took the first, track 9 coasts."""
-    boxes = np.array([[10, 30, 50, 100], [70.126, 30, 110, 100]], np.float32)
-    detections = Detections(boxes, np.array([0.912345, 0.5], np.float32), np.array([0, 1], np.int32))
-    tracks = Tracks(
-        ids=np.array([7, 9]),
-        boxes=np.array([[10, 30, 50, 100], [115, 40, 150, 110]], np.float32),
-        scores=np.array([0.9, 0.8], np.float32),
-        classes=np.array([0, 5], np.int32),
-        detection=np.array([0, -1], np.int32),
-        identity=np.full(2, -1),
-        distance=np.array([0.123456, np.nan], np.float32),
-    )
-    frame = Frame(index, 0, np.zeros((120, 160, 3), np.uint8), index * 100_000_000)
-    stages = {"decode": 1_234_567, "detect": 0}
-    return FrameResult(frame, detections, tracks, stages, ("embed",), 12_345_678, wall_s=wall_s)
+    return a_result(index, wall_s=wall_s)
 
 
 def opened(rest: str | Path, **more):
